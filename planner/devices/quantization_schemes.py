@@ -6,7 +6,7 @@ from pathlib import Path
 from planner.devices.profile_files import is_cost_table, naming_profile, profile_key
 from planner.devices.runtime import is_measured_here, local_runtime, origin_of
 from planner.errors import ScenarioError
-from planner.scenario.device_schema import LITERT, ONNX_RUNTIME, TENSORFLOW, DeviceSpec
+from planner.scenario.device_schema import DeviceSpec
 from planner.scenario.schema import Scenario
 from profiling.errors import ProfileError
 from profiling.on_device.create_session import Optimization
@@ -16,6 +16,7 @@ from profiling.quantization.qdq_model import SCHEMES, Scheme
 from profiling.quantization.qdq_model import TENSORFLOW as TENSORFLOW_SCHEME
 from profiling.records.profile import LatencyProfile, load_profile
 from profiling.runtime.open_session import Runtime
+from profiling.runtime_names import LITERT, ONNX_RUNTIME, TENSORFLOW
 
 _OF_OTHERS = {LITERT: LITERT_SCHEME, TENSORFLOW: TENSORFLOW_SCHEME}  # runtimes than ONNX Runtime
 

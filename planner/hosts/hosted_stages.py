@@ -12,8 +12,8 @@ from planner.hosts.on_host import stage_runtime as on_host
 from planner.hosts.on_host.host_manifest import HostedFile, HostedStage, RuntimeSpec
 from planner.hosts.routing import spec_of
 from planner.plan.manifest import StageEntry
-from planner.scenario.device_schema import LITERT, ONNX_RUNTIME
 from planner.scenario.schema import Scenario
+from profiling.runtime_names import LITERT, ONNX_RUNTIME
 
 _RUNTIMES = {ONNX_RUNTIME: on_host.ONNX_RUNTIME, LITERT: on_host.LITERT}
 HASH_LETTERS = 32  # 128 bits, of a deployment

@@ -14,13 +14,13 @@ from planner.conversion.random_samples import random_samples
 from planner.conversion.request import ConversionRequest, TfliteForm
 from planner.errors import UsageError
 from planner.inputs.prepared_scenario import few_samples, group_units, load_datasets, load_source
-from planner.scenario.device_schema import LITERT
 from planner.scenario.file_kind import SCENARIO_SUFFIXES
 from planner.scenario.loader import load_ready_scenario, parse_conversion
 from planner.scenario.model_paths import expanded, located_model
 from planner.scenario.schema import ConversionSpec, Scenario
 from profiling.inspection import Inspection, UnitFacts, inspect_model
 from profiling.progress import Progress, silent
+from profiling.runtime_names import LITERT
 from profiling.stage_session import naming_litert
 
 _RANDOM_SAMPLES = 8

@@ -23,7 +23,6 @@ from planner.inputs.refused_units import refused_once
 from planner.inputs.sample_doubts import sample_doubts
 from planner.metrics.scenario_metric import scenario_metric
 from planner.scenario.data_schema import SampleSpec
-from planner.scenario.device_schema import LITERT, ONNX_RUNTIME, TENSORFLOW
 from planner.scenario.schema import Scenario
 from planner.user_objects import Metric
 from profiling.arrays import Feeds
@@ -42,6 +41,7 @@ from profiling.quantization.qdq_model import INT8, Scheme
 from profiling.records.cache import EntryKind, cached, entry_path
 from profiling.runtime.open_session import Runtime
 from profiling.runtime_model import RuntimeModel
+from profiling.runtime_names import LITERT, ONNX_RUNTIME, TENSORFLOW
 from profiling.several_runtimes.block_graph import BlockGraph
 from profiling.several_runtimes.onnx_inputs import with_channels_last_inputs
 from profiling.stage_session import naming_litert, runtime_of_model

@@ -23,13 +23,13 @@ from planner.report.graph_svg import graph_figure
 from planner.report.html_page import LEGEND, Cells, output_bytes, render, units_data
 from planner.report.html_values import FormattedValues, join
 from planner.report.single_device_text import against_single_device, why_unsplit_text
-from planner.scenario.device_schema import LITERT, ONNX_RUNTIME, TENSORFLOW
 from planner.scenario.loader import parse_scenario
 from planner.scenario.schema import Scenario
 from planner.verification.budget_margins import larger_error_text, share_interval
 from planner.verification.cost_doubt import cost_doubt_text, difference_text
 from planner.verification.sample_size import samples_note_text, too_few_text
 from profiling.graph.operator_graph import OperatorGraph
+from profiling.runtime_names import LITERT, ONNX_RUNTIME, TENSORFLOW
 
 _STYLE_OF_OBJECTIVE = {"latency": "ms", "makespan": "ms", "period": "ms", "energy": "mJ", "memory": "size"}
 _FILES = ("plan.json", "manifest.json", "stages/", "profile.json", "trace.json")

@@ -6,9 +6,6 @@ from pydantic import Field, model_validator
 
 from planner.scenario.field_types import DeviceName, NotNegative, Part, Rate
 from profiling.precision import Precision
-from profiling.runtime_names import LITERT as LITERT
-from profiling.runtime_names import ONNX_RUNTIME as ONNX_RUNTIME
-from profiling.runtime_names import TENSORFLOW as TENSORFLOW
 
 # Each visit is a device to the solver.
 _MOST_VISITS = 8

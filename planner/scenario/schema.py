@@ -6,12 +6,13 @@ from pydantic import Field
 
 from planner.scenario.budget_schema import BudgetSpec, Objective, ObjectiveSpec
 from planner.scenario.data_schema import DataSpec
-from planner.scenario.device_schema import ONNX_RUNTIME, TENSORFLOW, DeviceSpec, QuantizationSpec
+from planner.scenario.device_schema import DeviceSpec, QuantizationSpec
 from planner.scenario.field_types import Count, DeviceName, ObjectName, Part, Positive
 from planner.scenario.fleet_schema import FleetSpec
 from planner.scenario.link_schema import LinkSpec
 from planner.scenario.metric_schema import COCO_AP, CocoApSpec, MetricSpec
 from profiling.precision import Precision, Wire
+from profiling.runtime_names import ONNX_RUNTIME, TENSORFLOW
 
 _MEBI = 2**20
 

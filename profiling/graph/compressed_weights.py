@@ -1,12 +1,14 @@
 """What weights weigh once they are compressed: pruned ones shrink, in float and in int8."""
 
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Self
 
 import numpy as np
 from onnx import TensorProto
 
+from profiling.errors import ModelError
 from profiling.graph.unit_graph import ModelGraph
 from profiling.onnx_io.external_weights import iter_chunks
 from profiling.onnx_io.subgraphs import all_initializers, all_inputs
@@ -96,3 +98,24 @@ def _size(weights: Iterable[TensorProto]) -> int:
         )
         total += len(packer.flush())
     return total
+
+
+class UncompressedWeights:
+    """Part of a `RuntimeModel` whose weights are never compressed."""
+
+    __slots__ = ()
+
+    def compressed_weights(self, calibration: Calibration) -> tuple[CompressedUnit, ...]:
+        """Refuse: what weights weigh compressed is known of ONNX models only.
+
+        Raises
+        ------
+        ModelError
+            Always.
+        """
+        raise ModelError(f"weights: compressed is known of ONNX models only ({calibration.scheme.label})")
+
+    def with_compressed_weights(self, sizes: Sequence[CompressedUnit]) -> Self:
+        """Return the model as it is."""
+        del sizes
+        return self

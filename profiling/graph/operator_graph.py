@@ -2,8 +2,9 @@
 
 from abc import ABC, abstractmethod
 from collections import defaultdict
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Self
 
 import networkx as nx
 
@@ -80,6 +81,27 @@ class Unit:
         return not self.obstacle
 
 
+def connected(units: Sequence[Unit], tensors: Mapping[str, Tensor]) -> nx.DiGraph:
+    """Return units joined where one reads what another writes, as `OperatorGraph.dag` has them.
+
+    Parameters
+    ----------
+    tensors
+        By name, of all that flows between units.
+    """
+    dag: nx.DiGraph = nx.DiGraph()
+    for unit in units:
+        dag.add_node(unit.index, unit=unit)
+    written = {name: unit.index for unit in units for name in unit.outputs}
+    for unit in units:
+        for name in unit.inputs:
+            if name in written:
+                edge = written[name], unit.index
+                already = dag.edges[edge]["tensors"] if dag.has_edge(*edge) else ()
+                dag.add_edge(*edge, tensors=(*already, tensors[name]))
+    return nx.freeze(dag)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OperatorGraph(ABC):
     """The units of a model, whatever runs it, and the tensors between.
@@ -107,6 +129,12 @@ class OperatorGraph(ABC):
                 consumers[name].append(unit.index)
         object.__setattr__(self, "_producers", producers)
         object.__setattr__(self, "_consumers", {name: tuple(units) for name, units in consumers.items()})
+
+    def with_units(self, units: Sequence[Unit]) -> Self:
+        """Return the graph with what is known of its units changed; the tensors between stay."""
+        dag = nx.DiGraph(self.dag)
+        nx.set_node_attributes(dag, dict(enumerate(units)), "unit")
+        return replace(self, units=tuple(units), dag=nx.freeze(dag))
 
     @property
     @abstractmethod

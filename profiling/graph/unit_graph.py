@@ -1,9 +1,8 @@
 """ModelProto -> frozen networkx DAG of units: what is decided together, and the tensors between."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-import networkx as nx
 import numpy as np
 import onnx
 from onnx import TensorProto, helper
@@ -12,7 +11,7 @@ from profiling.errors import ModelError
 from profiling.graph.any_model import Tensor
 from profiling.graph.fusion_groups import group_nodes
 from profiling.graph.nhwc_layout import MAXPOOL_OBSTACLE, LayoutContext, maxpool_coupling
-from profiling.graph.operator_graph import OperatorGraph, Unit
+from profiling.graph.operator_graph import OperatorGraph, Unit, connected
 from profiling.graph.quantizability import computes_on_integers, ill_conditioned_tensors, why_not_quantizable
 from profiling.onnx_io.element_types import NUMPY_TYPES
 from profiling.onnx_io.input_shapes import dimensions
@@ -79,25 +78,15 @@ def build_graph(model: onnx.ModelProto) -> ModelGraph:
     units = tuple(_unit(index, group, source) for index, group in enumerate(groups))
     old = _old_opset(model)
     units = tuple(replace(unit, obstacle=unit.obstacle or old) for unit in units)
-    dag = nx.DiGraph()
-    dag.add_nodes_from(range(len(units)))
-    written = {name: unit.index for unit in units for name in unit.outputs}
-    for unit in units:
-        for name in unit.inputs:
-            if name in written:
-                _carry(dag, written[name], unit.index, tensors[name])
-    inputs = tuple(value.name for value in graph_inputs(ordered))
-    outputs = tuple(value.name for value in ordered.graph.output)
-    units = _with_layout(units, dag, inputs, outputs)
-    nx.set_node_attributes(dag, dict(enumerate(units)), "unit")
-    return ModelGraph(
+    graph = ModelGraph(
         model=ordered,
         units=units,
         tensors=tensors,
-        inputs=inputs,
-        outputs=outputs,
-        dag=nx.freeze(dag),
+        inputs=tuple(value.name for value in graph_inputs(ordered)),
+        outputs=tuple(value.name for value in ordered.graph.output),
+        dag=connected(units, tensors),
     )
+    return _with_layout(graph, units)
 
 
 def with_obstacles(graph: ModelGraph, reasons: Mapping[str, str]) -> ModelGraph:
@@ -110,29 +99,24 @@ def with_obstacles(graph: ModelGraph, reasons: Mapping[str, str]) -> ModelGraph:
         else unit
         for unit in graph.units
     )
-    units = _with_layout(units, graph.dag, graph.inputs, graph.outputs)
-    dag = nx.DiGraph(graph.dag)
-    nx.set_node_attributes(dag, dict(enumerate(units)), "unit")
-    return replace(graph, units=units, dag=nx.freeze(dag))
+    return _with_layout(graph, units)
 
 
-def _with_layout(
-    units: tuple[Unit, ...], dag: nx.DiGraph, inputs: Collection[str], outputs: Collection[str]
-) -> tuple[Unit, ...]:
-    """Return the units, of which those know their surroundings whose int8 kernels depend on them."""
+def _with_layout(graph: ModelGraph, units: Sequence[Unit]) -> ModelGraph:
+    """Return the graph with units; those know their surroundings whose int8 kernels depend on them."""
     contexts = [
         LayoutContext(
             u.op_types,
             u.quantizable,
-            (not set(inputs).isdisjoint(u.inputs), not set(outputs).isdisjoint(u.outputs)),
+            (not set(graph.inputs).isdisjoint(u.inputs), not set(graph.outputs).isdisjoint(u.outputs)),
         )
         for u in units
     ]
     in_context = list(units)
-    for index, coupled in maxpool_coupling(contexts, dag).items():
+    for index, coupled in maxpool_coupling(contexts, graph.dag).items():
         obstacle = "" if coupled else MAXPOOL_OBSTACLE
         in_context[index] = replace(units[index], coupled_with=coupled, obstacle=obstacle)
-    return tuple(in_context)
+    return graph.with_units(in_context)
 
 
 def _old_opset(model: onnx.ModelProto) -> str:
@@ -140,11 +124,6 @@ def _old_opset(model: onnx.ModelProto) -> str:
     if opset >= MIN_OPSET:
         return ""
     return f"opset {opset} could not be converted with the same numbers, and knows no scales per channel"
-
-
-def _carry(dag: nx.DiGraph, source: int, target: int, tensor: Tensor) -> None:
-    already = dag.edges[source, target]["tensors"] if dag.has_edge(source, target) else ()
-    dag.add_edge(source, target, tensors=(*already, tensor))
 
 
 def _tensors(model: onnx.ModelProto) -> dict[str, Tensor]:

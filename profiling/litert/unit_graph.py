@@ -12,7 +12,7 @@ import numpy as np
 
 from profiling.errors import ModelError
 from profiling.graph.any_model import Stage, Tensor
-from profiling.graph.operator_graph import OperatorGraph, Unit
+from profiling.graph.operator_graph import OperatorGraph, Unit, connected
 from profiling.litert.cut import whole_stage
 from profiling.litert.inseparable import inseparable, is_stateful
 from profiling.litert.load import LitertModel
@@ -129,7 +129,7 @@ def build_litert_graph(model: LitertModel) -> LitertGraph:
         },
         inputs=tuple(model.names[tensor] for tensor in model.inputs.values()),
         outputs=tuple(dict.fromkeys(model.names[tensor] for tensor in model.outputs.values())),
-        dag=_dag(units, tensors),
+        dag=connected(units, tensors),
     )
 
 
@@ -341,17 +341,3 @@ def _bytes_in(model: LitertModel, tensor: int, mode: Mode) -> int:
     scales = 0 if mode.weight_type.startswith("float") else max(shape[0], shape[-1])
     elements = int(np.prod(shape, dtype=np.int64))
     return -(-elements * mode.weight_bits // 8) + scales * (_SCALE_BYTES + _ZERO_POINT_BYTES)
-
-
-def _dag(units: Sequence[Unit], tensors: Mapping[str, Tensor]) -> nx.DiGraph:
-    dag = nx.DiGraph()
-    for unit in units:
-        dag.add_node(unit.index, unit=unit)
-    written = {name: unit.index for unit in units for name in unit.outputs}
-    for unit in units:
-        for name in unit.inputs:
-            if name in written:
-                source = written[name]
-                already = dag.edges[source, unit.index]["tensors"] if dag.has_edge(source, unit.index) else ()
-                dag.add_edge(source, unit.index, tensors=(*already, tensors[name]))
-    return nx.freeze(dag)

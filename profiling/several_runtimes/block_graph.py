@@ -5,10 +5,8 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from hashlib import sha256
 
-import networkx as nx
-
 from profiling.graph.any_model import AnyModel
-from profiling.graph.operator_graph import OperatorGraph, Unit
+from profiling.graph.operator_graph import OperatorGraph, Unit, connected
 from profiling.precision import Precision
 from profiling.runtime_model import RuntimeModel
 from profiling.several_runtimes.joint_blocks import JointBlock
@@ -103,9 +101,7 @@ class BlockGraph(OperatorGraph):
     def with_parts(self, parts: Mapping[str, RuntimePart], reasons: Mapping[str, str]) -> "BlockGraph":
         """Return the graph with other models of the same blocks, some of which, by name, stay in fp32."""
         units = tuple(_unit(unit.index, parts, unit, reasons.get(unit.name, "")) for unit in self.units)
-        dag = nx.DiGraph(self.dag)
-        nx.set_node_attributes(dag, dict(enumerate(units)), "unit")
-        return replace(self, parts=parts, units=units, dag=nx.freeze(dag))
+        return replace(self.with_units(units), parts=parts)
 
 
 def build_block_graph(models: Mapping[str, RuntimeModel], blocks: Iterable[JointBlock]) -> BlockGraph:
@@ -140,7 +136,7 @@ def build_block_graph(models: Mapping[str, RuntimeModel], blocks: Iterable[Joint
         tensors={name: first.tensors[name] for name in tensors},
         inputs=first.inputs,
         outputs=first.outputs,
-        dag=_dag(units, first),
+        dag=connected(units, first.tensors),
         parts=parts,
     )
 
@@ -206,17 +202,3 @@ def _obstacle(plain: Unit, parts: Mapping[str, RuntimePart], inside: Mapping[str
         names = {own for unit in units for own in part.graph.tensors_quantized_with(unit.index)}
         touched.add(frozenset(name for name in (*plain.inputs, *plain.outputs) if part.names[name] in names))
     return _DIFFERENT if len(touched) > 1 else ""
-
-
-def _dag(units: Iterable[Unit], first: OperatorGraph) -> nx.DiGraph:
-    dag: nx.DiGraph = nx.DiGraph()
-    written = {name: unit.index for unit in units for name in unit.outputs}
-    for unit in units:
-        dag.add_node(unit.index, unit=unit)
-    for unit in units:
-        for name in unit.inputs:
-            if name in written:
-                edge = written[name], unit.index
-                already = dag.edges[edge]["tensors"] if dag.has_edge(*edge) else ()
-                dag.add_edge(*edge, tensors=(*already, first.tensors[name]))
-    return nx.freeze(dag)

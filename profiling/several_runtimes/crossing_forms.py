@@ -17,7 +17,7 @@ from onnx import TensorProto, helper, numpy_helper
 from profiling.arrays import Array
 from profiling.on_device.robust_statistics import MOST_ROUNDS
 from profiling.on_device.timing_loop import time_interleaved
-from profiling.onnx_io.subgraphs import all_nodes
+from profiling.onnx_io.unique_names import rename_tensors
 from profiling.runtime.open_session import Runtime, open_session
 
 _OPSET, _IR_VERSION = 17, 8
@@ -155,10 +155,8 @@ def with_names(stage: onnx.ModelProto, names: Mapping[str, str]) -> onnx.ModelPr
     changed = onnx.ModelProto()
     changed.CopyFrom(stage)
     graph = changed.graph
-    for node in all_nodes(graph):
-        for side in (node.input, node.output):
-            side[:] = [names.get(name, name) for name in side]
-    for value in (*graph.input, *graph.output, *graph.value_info):
+    rename_tensors(graph, names)
+    for value in (*graph.input, *graph.output):
         value.name = names.get(value.name, value.name)
     return changed
 

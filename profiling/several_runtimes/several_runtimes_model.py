@@ -9,8 +9,8 @@ from onnx import TensorProto
 
 from profiling.arrays import Feeds
 from profiling.directories import temporary_folder
-from profiling.errors import ModelError
-from profiling.graph.compressed_weights import CompressedUnit
+from profiling.errors import ModelError, ProfilingError
+from profiling.graph.compressed_weights import UncompressedWeights
 from profiling.graph.operator_graph import OperatorGraph
 from profiling.graph.unit_graph import ModelGraph
 from profiling.latency.measure_latency import BuiltPlan, Setup
@@ -137,7 +137,7 @@ def _same(graph: LitertGraph, name: str) -> OwnTensor:
 
 
 @dataclass(frozen=True, slots=True)
-class SeveralRuntimesModel:
+class SeveralRuntimesModel(UncompressedWeights):
     """A `RuntimeModel` of LiteRT and others."""
 
     graph: BlockGraph
@@ -177,12 +177,12 @@ class SeveralRuntimesModel:
             save_ranges_of_runtimes(files, ranges)
 
     def has_ranges(self, ranges: Path) -> bool:
-        """Return whether a file has the ranges of both."""
+        """Return whether a file has the ranges of all."""
         try:
             return all(
                 part.model.has_ranges(own_ranges(ranges, name)) for name, part in self.graph.parts.items()
             )
-        except (ModelError, KeyError, ValueError):
+        except (ProfilingError, KeyError, ValueError):
             return False
 
     def refused_units(
@@ -219,21 +219,6 @@ class SeveralRuntimesModel:
             if block.name in merged and part.graph.units[unit].quantizable
         }
         return dict.fromkeys(reasons or (Precision.INT8,), of_units)
-
-    def compressed_weights(self, calibration: Calibration) -> tuple[CompressedUnit, ...]:
-        """Refuse, as LiteRT does.
-
-        Raises
-        ------
-        ModelError
-            Always.
-        """
-        return self.graph.first.model.compressed_weights(calibration)
-
-    def with_compressed_weights(self, sizes: Sequence[CompressedUnit]) -> Self:
-        """Return the model as it is: its weights are never compressed."""
-        del sizes
-        return self
 
     def measure_latency(
         self, calibration: Calibration, feeds: Feeds, setup: Setup, progress: Progress

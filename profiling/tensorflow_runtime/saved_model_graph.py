@@ -7,13 +7,12 @@ from functools import cached_property
 from hashlib import sha256
 from typing import Any
 
-import networkx as nx
 import numpy as np
 from onnx import TensorProto, helper
 
 from profiling.arrays import Array, Feeds
 from profiling.graph.any_model import SavedModelStage, Tensor
-from profiling.graph.operator_graph import OperatorGraph, Unit
+from profiling.graph.operator_graph import OperatorGraph, Unit, connected
 from profiling.tensorflow_runtime.tensorflow_process import tensorflow_process
 
 _IN_FLOAT = "TensorFlow computes it in fp32"
@@ -125,7 +124,9 @@ def load_saved_model(content: bytes) -> SavedModelGraph:
     number = process.ask("open", content)
     ends = process.ask("ends", number)
     operators: list[_Operator] = process.ask("operators", number)
-    return _Reading(content, ends, process.ask("end_tensors", number), operators).graph()
+    end_tensors = process.ask("end_tensors", number)
+    process.ask("close", number)
+    return _Reading(content, ends, end_tensors, operators).graph()
 
 
 def read_saved_model_stage(content: bytes) -> SavedModelStage:
@@ -161,7 +162,7 @@ def merged(graph: SavedModelGraph, groups: Iterable[Sequence[int]]) -> SavedMode
                 weight_bytes_int16=sum(unit.weight_bytes for unit in inside),
             )
         )
-    return replace(graph, units=tuple(units), dag=_dag(units, graph.tensors))
+    return replace(graph, units=tuple(units), dag=connected(units, graph.tensors))
 
 
 class _Reading:
@@ -206,7 +207,7 @@ class _Reading:
             tensors=tensors,
             inputs=tuple(tensor.name for tensor in self._inputs),
             outputs=tuple(tensor.name for tensor in self._outputs),
-            dag=_dag(units, tensors),
+            dag=connected(units, tensors),
             tensor_of=self._tensor_of,
         )
 
@@ -257,18 +258,3 @@ def _tensor(name: str, shape: Sequence[int] | None, dtype: str) -> Tensor:
     except TypeError:  # resources and texts are never handed over
         elem_type = TensorProto.UNDEFINED
     return Tensor(name, tuple(shape or ()), elem_type)
-
-
-def _dag(units: Iterable[Unit], tensors: Mapping[str, Tensor]) -> nx.DiGraph:
-    dag: nx.DiGraph = nx.DiGraph()
-    units = list(units)
-    written = {name: unit.index for unit in units for name in unit.outputs}
-    for unit in units:
-        dag.add_node(unit.index, unit=unit)
-    for unit in units:
-        for name in unit.inputs:
-            if name in written:
-                edge = written[name], unit.index
-                already = dag.edges[edge]["tensors"] if dag.has_edge(*edge) else ()
-                dag.add_edge(*edge, tensors=(*already, tensors[name]))
-    return nx.freeze(dag)

@@ -7,8 +7,7 @@ from statistics import median
 from typing import Any, Self
 
 from profiling.arrays import Feeds
-from profiling.errors import ModelError
-from profiling.graph.compressed_weights import CompressedUnit
+from profiling.graph.compressed_weights import UncompressedWeights
 from profiling.latency.measure_latency import BuiltPlan, Setup
 from profiling.latency.measured_mixes import planned_switches, planned_units
 from profiling.latency.plan_corrections import PlanTiming, StageTime
@@ -40,7 +39,7 @@ _SESSIONS = 3
 
 
 @dataclass(frozen=True, slots=True)
-class TensorFlowRuntimeModel:
+class TensorFlowRuntimeModel(UncompressedWeights):
     """A `RuntimeModel` of TensorFlow, which computes in float."""
 
     graph: SavedModelGraph
@@ -78,21 +77,6 @@ class TensorFlowRuntimeModel:
     def with_refused(self, reasons: Mapping[Precision, Mapping[str, str]]) -> Self:
         """Return the model as it is: all is in float."""
         del reasons
-        return self
-
-    def compressed_weights(self, calibration: Calibration) -> tuple[CompressedUnit, ...]:
-        """Refuse: what weights weigh compressed is known of ONNX models only.
-
-        Raises
-        ------
-        ModelError
-            Always.
-        """
-        raise ModelError(f"weights: compressed is not known of SavedModels ({calibration.scheme.label})")
-
-    def with_compressed_weights(self, sizes: Sequence[CompressedUnit]) -> Self:
-        """Return the model as it is: its weights are never compressed."""
-        del sizes
         return self
 
     def measure_latency(

@@ -5,11 +5,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self
 
-import networkx as nx
-
 from profiling.arrays import Feeds
-from profiling.errors import ModelError, ProfileError
-from profiling.graph.compressed_weights import CompressedUnit
+from profiling.errors import ProfileError
+from profiling.graph.compressed_weights import UncompressedWeights
 from profiling.graph.operator_graph import Unit
 from profiling.latency.measure_latency import BuiltPlan, Setup
 from profiling.latency.plan_corrections import PlanTiming
@@ -44,7 +42,7 @@ _MADE_BY: Mapping[EntryKind, Callable[..., object]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class LitertRuntimeModel:
+class LitertRuntimeModel(UncompressedWeights):
     """A `RuntimeModel` of LiteRT."""
 
     graph: LitertGraph
@@ -88,24 +86,7 @@ class LitertRuntimeModel:
     def with_refused(self, reasons: Mapping[Precision, Mapping[str, str]]) -> Self:
         """Return the model in which units lack precisions; one that lacks all of them stays in float."""
         units = tuple(_without(unit, reasons) for unit in self.graph.units)
-        dag = nx.DiGraph(self.graph.dag)
-        nx.set_node_attributes(dag, dict(enumerate(units)), "unit")
-        return replace(self, graph=replace(self.graph, units=units, dag=nx.freeze(dag)))
-
-    def compressed_weights(self, calibration: Calibration) -> tuple[CompressedUnit, ...]:
-        """Refuse: what weights weigh compressed is known of ONNX models only.
-
-        Raises
-        ------
-        ModelError
-            Always.
-        """
-        raise ModelError(f"weights: compressed is not known of .tflite models ({calibration.scheme.label})")
-
-    def with_compressed_weights(self, sizes: Sequence[CompressedUnit]) -> Self:
-        """Return the model as it is: its weights are never compressed."""
-        del sizes
-        return self
+        return replace(self, graph=self.graph.with_units(units))
 
     def measure_latency(
         self, calibration: Calibration, feeds: Feeds, setup: Setup, progress: Progress

@@ -101,3 +101,11 @@ def test_a_tensor_of_both_has_one_range(branching):
     assert shared
     for name, own in shared.items():
         assert tuple(map(float, onnx_runtime[own])) == pytest.approx(by_name[name])
+
+
+@pytest.mark.parametrize("text", ["", "no JSON", "{}", '{"texts": {"litert": "{}"}}'])
+def test_a_damaged_file_of_ranges_is_told_from_a_whole_one(branching, tmp_path, text):
+    damaged = tmp_path / "ranges.json"
+    damaged.write_text(text)
+    assert branching.model.has_ranges(branching.ranges)
+    assert not branching.model.has_ranges(damaged)
