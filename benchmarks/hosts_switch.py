@@ -111,8 +111,9 @@ def _over_trace(hosts: ShapedHosts, command: list[str], step_s: float, name: str
 
 def _ask(folder: str, samples: str, plan: str, rate_per_s: float, seconds: float) -> dict[str, list[float]]:
     """Send requests at a rate by a plan, or by those that are followed if it is below 0."""
-    archive = np.load(samples)
-    feeds = [{name: archive[name][at : at + 1] for name in archive.files} for at in range(_SAMPLES)]
+    with np.load(samples) as archive:
+        arrays = dict(archive)
+    feeds = [{name: values[at : at + 1] for name, values in arrays.items()} for at in range(_SAMPLES)]
     with RequestClient(Path(folder), _DEADLINE_S) as client:
         # One after the other: nothing can be mixed up.
         expected = {

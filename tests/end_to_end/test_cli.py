@@ -16,6 +16,7 @@ import numpy as np
 import onnx
 import pytest
 from measured_scenarios import known_seconds
+from npz_archives import arrays_of
 from onnx import checker
 from quickstart_settings import CUT, FAST
 from repository import QUICKSTART, ROOT
@@ -170,14 +171,14 @@ def test_verify_measures_again(delivered, call):
 
 
 def test_run_gives_the_models_answers_whole_and_stage_by_stage(delivered, call, tmp_path):
-    pictures = np.load(ROOT / "scenarios/quickstart/evaluation.npz")["picture"][:5]
+    pictures = arrays_of(ROOT / "scenarios/quickstart/evaluation.npz")["picture"][:5]
     x = (pictures / np.float32(255)).transpose(0, 3, 1, 2).astype(np.float32)
     np.savez(tmp_path / "x.npz", picture=x)
     code, _, _ = call("run", delivered, "--input", tmp_path / "x.npz", "--output", tmp_path / "y.npz")
     assert code == 0
-    whole = np.load(tmp_path / "y.npz")["logits"]
+    whole = arrays_of(tmp_path / "y.npz")["logits"]
     assert whole.shape == (5, 1, 10)
-    values = dict(np.load(tmp_path / "x.npz"))
+    values = arrays_of(tmp_path / "x.npz")
     for stage in read_manifest(delivered).stages:
         np.savez(tmp_path / "in.npz", **values)
         code, _, err = call(
@@ -191,7 +192,7 @@ def test_run_gives_the_models_answers_whole_and_stage_by_stage(delivered, call, 
             stage.number,
         )
         assert (code, err) == (0, "")
-        values |= dict(np.load(tmp_path / "out.npz"))
+        values |= arrays_of(tmp_path / "out.npz")
     assert values["logits"].tobytes() == whole.tobytes()
 
 
@@ -235,7 +236,7 @@ def test_export_refuses_other_calibration_data(call, tmp_path):
     scenario = shutil.copy(QUICKSTART, tmp_path)
     assert call(scenario, "--out", tmp_path / "o", *FAST)[0] == 0
     path = tmp_path / "quickstart" / "calibration.npz"
-    arrays = dict(np.load(path))
+    arrays = arrays_of(path)
     np.savez(path, picture=arrays["picture"] // 4, label=arrays["label"])
     code, _, err = call("export", tmp_path / "o" / "plan.json", "--out", tmp_path / "e")
     assert code == 1
@@ -311,7 +312,7 @@ def test_an_error_budget_that_even_fp32_breaks_exits_with_3(call, tmp_path):
 
 def test_a_budget_broken_on_evaluation_data_exits_with_4_and_delivers_nothing(call, tmp_path):
     """Calibrated and tightened on pictures that are nearly black, judged on real ones."""
-    dark = dict(np.load(ROOT / "scenarios/quickstart/calibration.npz"))
+    dark = arrays_of(ROOT / "scenarios/quickstart/calibration.npz")
     dark["picture"] = (dark["picture"] // 24).astype(np.uint8)
     np.savez(tmp_path / "dark.npz", **dark)
     code, _, err = call(

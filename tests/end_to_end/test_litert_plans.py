@@ -4,6 +4,7 @@ import subprocess
 import sys
 
 import pytest
+from npz_archives import arrays_of
 
 pytest.importorskip("ai_edge_litert", reason="the extra litert is not installed")
 import numpy as np
@@ -62,7 +63,7 @@ def test_the_stages_of_a_folder_answer_as_its_whole_model(folder, tmp_path):
     assert run("run", str(folder), "--input", str(tmp_path / "in.npz"), "--output", str(answers)) == 0
     whole = load_litert(folder / "model.tflite")
     expected = [run_model(whole, {"picture": picture[None]})["logits"] for picture in pictures]
-    assert np.load(answers)["logits"].tobytes() == np.stack(expected).tobytes()
+    assert arrays_of(answers)["logits"].tobytes() == np.stack(expected).tobytes()
 
 
 def test_a_saved_plan_is_exported_again_byte_for_byte_and_verified(folder, tmp_path, capsys):
@@ -192,7 +193,7 @@ def test_hosts_answer_as_the_folder_does(folder, tmp_path):
         running.start()
         asked = ("request", str(tmp_path / "deploy"), *given, "--output", str(tmp_path / "there.npz"))
         assert run(*asked) == 0
-    here, there = np.load(tmp_path / "here.npz"), np.load(tmp_path / "there.npz")
+    here, there = arrays_of(tmp_path / "here.npz"), arrays_of(tmp_path / "there.npz")
     assert there["logits"].tobytes() == here["logits"].tobytes()
     manifest = json.loads((tmp_path / "deploy" / "camera" / "host.json").read_text())
     assert manifest["runtime"]["name"] == "ai-edge-litert"

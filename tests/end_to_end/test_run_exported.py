@@ -9,6 +9,7 @@ import numpy as np
 import onnx
 import onnxruntime as ort
 import pytest
+from npz_archives import arrays_of
 from PIL import Image
 from planned_models import plan_model
 from quickstart_settings import CUT, FAST
@@ -36,7 +37,7 @@ def run(capsys, tmp_path):
         target = tmp_path / "answers.npz"
         with pytest.raises(SystemExit) as done:
             main(["run", str(folder), "--input", str(given), "--output", str(target), *more])
-        found = dict(np.load(target)) if done.value.code == 0 else {}
+        found = arrays_of(target) if done.value.code == 0 else {}
         return done.value.code, capsys.readouterr().err, found
 
     return call
@@ -44,7 +45,7 @@ def run(capsys, tmp_path):
 
 @pytest.fixture
 def pixels() -> np.ndarray:
-    return np.load(EVALUATION)["picture"][:6]
+    return arrays_of(EVALUATION)["picture"][:6]
 
 
 @pytest.fixture
@@ -85,7 +86,7 @@ def test_pixels_pictures_and_one_picture_give_what_finished_arrays_do(
 
 def test_a_stage_needs_its_own_file_and_the_manifest_only(run, delivered, answers, tmp_path):
     manifest = read_manifest(delivered)
-    values = dict(np.load(tmp_path / "x.npz"))
+    values = arrays_of(tmp_path / "x.npz")
     for stage in manifest.stages:
         folder = tmp_path / f"device{stage.number}"
         (folder / "stages").mkdir(parents=True)

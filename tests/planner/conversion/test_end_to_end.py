@@ -14,6 +14,7 @@ import onnx
 import onnxruntime as ort
 import pytest
 from keras_conversions import SAMPLES, convert_together, failures, write_keras_samples
+from npz_archives import arrays_of
 from onnx import numpy_helper
 from repository import ROOT
 
@@ -411,7 +412,7 @@ def test_a_keras_model_is_planned_and_run_on_data_with_its_channels_last(planned
     for name, value in (("last", pictures), ("first", np.moveaxis(pictures, -1, 1))):
         np.savez(tmp_path / f"{name}.npz", image=value)
         run_folder(tmp_path / "plan", tmp_path / f"{name}.npz", tmp_path / "answer.npz", None)
-        answers.append(np.load(tmp_path / "answer.npz")["scores"])
+        answers.append(arrays_of(tmp_path / "answer.npz")["scores"])
     np.testing.assert_array_equal(*answers)
     assert answers[0].shape == (8, 1, 5)
 
@@ -423,7 +424,7 @@ def test_a_stage_alone_takes_pictures_as_the_source_does(planned, pictures, tmp_
     run_folder(tmp_path / "plan", tmp_path / "in.npz", whole, None)
     run_folder(tmp_path / "plan", tmp_path / "in.npz", half, 0)
     run_folder(tmp_path / "plan", half, tmp_path / "rest.npz", 1)
-    np.testing.assert_array_equal(np.load(whole)["scores"], np.load(tmp_path / "rest.npz")["scores"])
+    np.testing.assert_array_equal(arrays_of(whole)["scores"], arrays_of(tmp_path / "rest.npz")["scores"])
 
 
 @needs_optimization

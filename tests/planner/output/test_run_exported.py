@@ -2,6 +2,7 @@ import numpy as np
 import onnx
 import pytest
 from delivered_plans import answers_of, delivered
+from npz_archives import arrays_of
 
 from planner.errors import DataError, OutputError
 from planner.output.plan_folder import read_manifest, read_stage, write_export
@@ -34,12 +35,12 @@ def test_all_stages_answer_as_the_mixed_model_does_for_each_sample(residual, fol
 
 def test_stage_by_stage_gives_the_same_bits(folder, source, tmp_path):
     run_folder(folder, source, tmp_path / "y.npz", None)
-    values = dict(np.load(source))
+    values = arrays_of(source)
     for stage in read_manifest(folder).stages:
         np.savez(tmp_path / "in.npz", **values)
         names = run_folder(folder, tmp_path / "in.npz", tmp_path / "out.npz", stage.number)
         assert names == tuple(port.name for port in stage.outputs)
-        values |= dict(np.load(tmp_path / "out.npz"))
+        values |= arrays_of(tmp_path / "out.npz")
     assert values["y"].tobytes() == answers_of(tmp_path / "y.npz").tobytes()
 
 
