@@ -4,7 +4,8 @@
 
 Needs the extras litert and tensorflow. Each network has a process of its own; what they measure is kept in a
 folder that is empty at first, so run it on an otherwise idle machine. Seconds are processor time of the one
-thread that computes. Weights are random but for digits, so that noise is that of random weights.
+thread that computes. Digits is trained, and MobileNetV2, ResNet20 and DS-CNN are where `SPLITQUANT_DATA` has
+them; else weights are random, and noise is that of random weights.
 """
 
 import argparse

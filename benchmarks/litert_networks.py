@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import trained_networks
 from bars import ROOT
-from keras_models import CALIBRATION, EVALUATION, NETWORKS, pictures
+from keras_models import NETWORKS, pictures
 
 from planner.inputs.prepared_scenario import Prepared
 from planner.scenario.loader import load_scenario
@@ -18,6 +19,8 @@ from profiling.runtime_names import LITERT
 
 DIGITS, HERE = "digits", "here"
 _OWN = {"ResNet20": ("resnet20", 32), "DS-CNN": ("ds_cnn", 48)}
+_PARTS = (("calibration", 256), ("evaluation", 100))  # name, and samples
+_DATA = {name: {"npz": f"{name}.npz"} for name, _ in _PARTS}
 MODES = (Precision.INT8, Precision.INT8_DYNAMIC, Precision.WEIGHTS_INT8)
 """What units of a plan may be besides fp32; a scenario has int16 or int8."""
 
@@ -37,7 +40,7 @@ class Subject:
 
 
 def subject(name: str, folder: Path, *, as_keras: bool = False) -> Subject:
-    """Return a network; its pictures are written into a folder.
+    """Return a network, trained where it is shared; its samples are written into a folder.
 
     Parameters
     ----------
@@ -47,17 +50,20 @@ def subject(name: str, folder: Path, *, as_keras: bool = False) -> Subject:
     if name == DIGITS:
         given = load_scenario(ROOT / "scenarios" / ("litert-onnx.yaml" if as_keras else "litert.yaml"))
         return Subject(given.model, given.data.model_dump(mode="json", exclude_unset=True))
+    if name in trained_networks.NETWORKS and trained_networks.is_there():
+        network, function = trained_networks.NETWORKS[name], name.lower().replace("-", "_")
+        for number, (part, count) in enumerate(_PARTS):
+            np.savez(folder / f"{part}.npz", picture=network.samples(count, number))
+        return Subject(f"{ROOT}/benchmarks/trained_keras:{function}", _DATA)
     if name in _OWN:
         function, side = _OWN[name]
         model, end, family = f"{ROOT}/benchmarks/small_networks:{function}", "picture", "tf"
     else:
         side, family = NETWORKS[name]
         model, end = f"keras:{name}", "input_layer"
-    data = {}
-    for part, count, skip in (("calibration", CALIBRATION, 0), ("evaluation", EVALUATION, 7)):
-        np.savez(folder / f"{part}.npz", **{end: pictures(count, skip, side, family)})
-        data[part] = {"npz": f"{part}.npz"}
-    return Subject(model, data)
+    for number, (part, count) in enumerate(_PARTS):
+        np.savez(folder / f"{part}.npz", **{end: pictures(count, 7 * number, side, family)})
+    return Subject(model, _DATA)
 
 
 def alone_here(name: str, folder: Path, precisions: Sequence[Precision], runtime: str = LITERT) -> Scenario:

@@ -80,13 +80,14 @@ def _failure(folder: Path, code: int) -> str:
         return failure_file.read_text(encoding="utf-8")
     request = read_request(folder)
     user_code = request.shown if request.kind is SourceKind.OBJECT else request.custom_objects
+    last = "".join(_last_lines(folder, 1))
     if user_code is not None and code >= 0:
-        return f"model: {user_code.rpartition('/')[2]} ended the process that ran it, with exit code {code}"
+        name, said = user_code.rpartition("/")[2], f": {last}" if last else ""
+        return f"model: {name} ended the process that ran it, with exit code {code}{said}"
     if code < 0:
         name = signal.Signals(-code).name
         likely = "memory may have run out" if name == "SIGKILL" else "the file may be damaged"
         return f"model: TensorFlow ended with {name} over {request.shown}: {likely}"
-    last = "".join(_last_lines(folder, 1))
     return f"model: TensorFlow's process failed: {last or f'exit code {code}'}"
 
 

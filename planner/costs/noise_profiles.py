@@ -23,8 +23,10 @@ from profiling.records.profile import NoiseProfile
 # Samples on which single sources of noise, and mixed models, are measured: as many as come to so many
 # multiplications of the whole model, between two bounds (ResNet50: 2 and 19, MobileNetV2: 8 and all 188).
 # Single sources are many and need one run each, so that they get a tenth of the work; the law, which is
-# fitted on more samples, corrects their sum.
+# fitted on more samples, corrects their sum. Where all units together take less, as in small models, single
+# sources are measured on more samples: a few of them can make most of a classifier's noise.
 _ALONE_WORK, _ALONE_LEAST, _ALONE_MOST = 8e9, 2, 8
+_ALL_WORK, _ALL_MOST = 1.3e11, 64
 _LAW_WORK, _LAW_LEAST = 8e10, 16
 
 
@@ -52,7 +54,8 @@ def _noise_profile(
     others: Mapping[Scheme, NoiseProfile],
     progress: Progress,
 ) -> NoiseProfile:
-    affordable = _samples(subject, _ALONE_WORK, _ALONE_LEAST, _ALONE_MOST)
+    few = _samples(subject, _ALONE_WORK, _ALONE_LEAST, _ALONE_MOST)
+    affordable = _samples(subject, _ALL_WORK / max(1, len(subject.graph.units)), few, _ALL_MOST)
     count = min(affordable, scenario.profiling.noise_samples)
     scheme = calibration.scheme
     path = entry_path(

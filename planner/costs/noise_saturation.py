@@ -64,9 +64,9 @@ class NoiseModel:
 
 
 class CalibrationPoint(msgspec.Struct, frozen=True):
-    """A mixed model: its units in int8, their sources' summed noise power, and the measured power."""
+    """A mixed model: its quantized units, their sources' summed noise power, and the measured power."""
 
-    int8: tuple[int, ...]
+    mix: Mapping[int, Precision]
     summed: float
     measured: float
 
@@ -110,7 +110,7 @@ def measure_calibration_points(
     samples: Sequence[Feeds],
     progress: Progress = silent,
 ) -> CalibrationPoints:
-    """Build mixed models from nearly none to all units in int8 and measure their noise on all samples.
+    """Build mixed models from nearly none to all units quantized and measure their noise on all samples.
 
     Parameters
     ----------
@@ -123,43 +123,53 @@ def measure_calibration_points(
     runtime = runtime_for(len(samples))
     exact = list(run_samples(open_stage(graph.fp32_model, runtime), samples))
     points = []
-    sets = list(_sets(graph, whole, next(iter(costs.values()))))
-    for number, int8 in enumerate(sets):
-        mixed = rebuild(graph, trial.calibration.of(int8), trial.calibration.ranges)
-        summed = whole.cost(dict.fromkeys(int8, Precision.INT8)).noise_power
+    mixes = list(_mixes(alone, graph, whole, next(iter(costs.values()))))
+    for number, mix in enumerate(mixes):
+        mixed = rebuild(graph, trial.calibration.at(mix), trial.calibration.ranges)
+        summed = whole.cost(mix).noise_power
         measured = noise_power(run_samples(open_stage(mixed, runtime, trial.level), samples), exact)
-        points.append(CalibrationPoint(int8, summed, measured))
-        progress("noise of mixed models", number + 1, len(sets))
+        points.append(CalibrationPoint(mix, summed, measured))
+        progress("noise of mixed models", number + 1, len(mixes))
     return CalibrationPoints(tuple(points))
 
 
-def _sets(graph: OperatorGraph, whole: WholeModelPredictor, costs: DeviceCosts) -> Iterator[tuple[int, ...]]:
-    """Yield units in int8: all, then random ones whose summed noise stays below shares of all's."""
-    quantizable = [unit.index for unit in graph.units if unit.can_be(Precision.INT8)]
-    everything = whole.cost(dict.fromkeys(quantizable, Precision.INT8)).noise_power
+def _mixes(
+    alone: Scenario, graph: OperatorGraph, whole: WholeModelPredictor, costs: DeviceCosts
+) -> Iterator[dict[int, Precision]]:
+    """Yield mixes: all units in int8, then random ones whose summed noise stays below shares of its noise."""
+    able = [unit.index for unit in graph.units if unit.can_be(Precision.INT8)]
+    everything = graph.resolve_precisions(dict.fromkeys(able, Precision.INT8))
+    if everything:
+        yield everything  # where noise saturates most
+    most = whole.cost(everything).noise_power
+    others = [p for p in alone.measured_precisions[1:] if p is not Precision.INT8]
     rng = np.random.default_rng(0)  # the same models in every run, whose measurements are cached
-    for share in np.geomspace(1.0, _LEAST_SHARE, _MODELS):
-        take_if_below = _noise_counter(graph, costs)
-        # The first set is everything in int8, which is where noise saturates most.
-        order = quantizable if share == 1.0 else rng.permutation(quantizable)
-        chosen = [int(u) for u in order if share == 1.0 or take_if_below(int(u), everything * share)]
-        resolved = tuple(graph.resolve_precisions(dict.fromkeys(chosen, Precision.INT8)))
-        if resolved:
-            yield resolved
+    for share in np.geomspace(1.0, _LEAST_SHARE, _MODELS)[1:]:
+        take_if_below = _noise_counter(graph, costs, most * share)
+        order, chosen = [int(unit) for unit in rng.permutation(able)], dict[int, Precision]()
+        for unit in order:
+            possible = [Precision.INT8, *(p for p in others if graph.units[unit].can_be(p))]
+            precision = possible[rng.integers(len(possible))] if others else Precision.INT8
+            if take_if_below(unit, precision):
+                chosen[unit] = precision
+        if mix := graph.resolve_precisions(chosen):
+            yield mix
 
 
-def _noise_counter(graph: OperatorGraph, costs: DeviceCosts) -> Callable[[int, float], bool]:
+def _noise_counter(
+    graph: OperatorGraph, costs: DeviceCosts, limit: float
+) -> Callable[[int, Precision], bool]:
     """Return a function that takes a unit in if the sum of noise with it stays within a limit.
 
     It counts a tensor that several of the units quantize once.
     """
     total, counted = 0.0, set[str]()
 
-    def take_if_below(index: int, limit: float) -> bool:
+    def take_if_below(index: int, precision: Precision) -> bool:
         nonlocal total
-        tensors = set(graph.tensors_quantized_with(index)) - counted
-        added = costs.unit_noise.get((graph.units[index].name, Precision.INT8), 0.0)
-        added += sum(costs.tensor_noise.get((name, Precision.INT8), 0.0) for name in tensors)
+        tensors = set(graph.tensors_quantized_with(index)) - counted if precision.is_static else set[str]()
+        added = costs.unit_noise.get((graph.units[index].name, precision), 0.0)
+        added += sum(costs.tensor_noise.get((name, precision), 0.0) for name in tensors)
         if total + added > limit:
             return False
         total += added

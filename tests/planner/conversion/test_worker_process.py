@@ -115,6 +115,11 @@ def test_the_process_is_quiet_needs_no_terminal_and_takes_no_modules_of_its_fold
             "model: TensorFlow ended with SIGSEGV over nets:build: the file may be damaged",
         ),
         (("os._exit(0)",), OBJECT, "model: nets:build ended the process that ran it, with exit code 0"),
+        (
+            ("sys.stderr.write('ImportError: no lib\\n'); sys.exit(1)",),
+            OBJECT,
+            "model: nets:build ended the process that ran it, with exit code 1: ImportError: no lib",
+        ),
         (("os._exit(9)",), CUSTOM, "model: parts:ALL ended the process that ran it, with exit code 9"),
     ],
 )

@@ -27,18 +27,18 @@ def test_a_fit_finds_the_law_behind_noisy_points_and_an_outlier(gain, knee):
     rng = np.random.default_rng(0)
     law = NoiseModel(gain, knee)
     points = [
-        CalibrationPoint((), s, law.predict(s) * np.exp(rng.normal(0, 0.05)))
+        CalibrationPoint({}, s, law.predict(s) * np.exp(rng.normal(0, 0.05)))
         for s in np.geomspace(1e-3, 1, 9)
     ]
-    points.append(CalibrationPoint((), 0.1, 5.0))
+    points.append(CalibrationPoint({}, 0.1, 5.0))
     found = fit_noise_model(points)
     for s in np.geomspace(1e-3, 1, 20):
         assert found.predict(s) == pytest.approx(law.predict(s), rel=0.15)
 
 
 def test_too_few_points_leave_the_sum_as_it_is():
-    assert fit_noise_model([CalibrationPoint((), 0.1, 0.3)]) == NoiseModel()
-    assert fit_noise_model([CalibrationPoint((), 0.0, 0.0)] * 9) == NoiseModel()
+    assert fit_noise_model([CalibrationPoint({}, 0.1, 0.3)]) == NoiseModel()
+    assert fit_noise_model([CalibrationPoint({}, 0.0, 0.0)] * 9) == NoiseModel()
 
 
 @given(POSITIVE, POSITIVE | st.just(float("inf")), POSITIVE, POSITIVE)
