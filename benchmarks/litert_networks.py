@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -28,36 +28,43 @@ class Subject:
 
     model: str
     data: Mapping[str, Any]
+    arguments: Mapping[str, Any] = field(default_factory=dict)
 
     def scenario(self, folder: Path, content: Mapping[str, Any]) -> Scenario:
         """Return a scenario of this network; `content` is the rest."""
         path = folder / "scenario.yaml"
-        path.write_text(json.dumps({**content, "model": self.model, "data": self.data}))
+        made_with = {"conversion": {"arguments": self.arguments}} if self.arguments else {}
+        path.write_text(json.dumps({**content, **made_with, "model": self.model, "data": self.data}))
         return load_scenario(path)
 
 
-def subject(name: str, folder: Path, *, as_keras: bool = False) -> Subject:
+def subject(name: str, folder: Path, *, as_keras: bool = False, side: int | None = None) -> Subject:
     """Return a network; its pictures are written into a folder.
 
     Parameters
     ----------
     as_keras
         For scenarios with ONNX Runtime, which takes no `.tflite` file.
+    side
+        Of the pictures that a network of keras.applications is built for; None for its own.
     """
     if name == DIGITS:
         given = load_scenario(ROOT / "scenarios" / ("litert-onnx.yaml" if as_keras else "litert.yaml"))
         return Subject(given.model, given.data.model_dump(mode="json", exclude_unset=True))
+    arguments = {}
     if name in _OWN:
-        function, side = _OWN[name]
+        function, shown = _OWN[name]
         model, end, family = f"{ROOT}/benchmarks/small_networks:{function}", "picture", "tf"
     else:
-        side, family = NETWORKS[name]
+        made_for, family = NETWORKS[name]
+        shown = side or made_for
+        arguments = {"input_shape": [side, side, 3]} if side else {}
         model, end = f"keras:{name}", "input_layer"
     data = {}
     for part, count, skip in (("calibration", CALIBRATION, 0), ("evaluation", EVALUATION, 7)):
-        np.savez(folder / f"{part}.npz", **{end: pictures(count, skip, side, family)})
+        np.savez(folder / f"{part}.npz", **{end: pictures(count, skip, shown, family)})
         data[part] = {"npz": f"{part}.npz"}
-    return Subject(model, data)
+    return Subject(model, data, arguments)
 
 
 def alone_here(name: str, folder: Path, precisions: Sequence[Precision], runtime: str = LITERT) -> Scenario:
