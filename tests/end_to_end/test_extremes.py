@@ -143,3 +143,12 @@ def test_a_plan_with_an_infinite_error_is_written_and_read_again(spread, tmp_pat
     assert again.predicted == outcome.plan.predicted
     assert read_profiles(tmp_path / "plan") == outcome.profiles
     assert "infinite" in (tmp_path / "plan" / "report.html").read_text()
+
+
+def test_a_budget_on_noise_leaves_out_what_makes_infinite_errors(tmp_path):
+    x = np.random.default_rng(0).normal(size=(48, 1, 16)).astype(np.float32)
+    budget = {"noise_relative_rms": 0.05}
+    outcome = plan(tmp_path, log_of_probabilities(5.0), x, precisions=["fp32", "int8"], budget=budget)
+    assert outcome.plan.status == "optimal"
+    assert outcome.failures == ()
+    assert outcome.plan.measured.noise_relative_rms <= 0.05
