@@ -89,16 +89,26 @@ def run(network: str) -> list[Row]:
     with tempfile.TemporaryDirectory() as text:
         folder = Path(text)
         try:
-            prepared = prepare(scenario(network, folder, {}))
-            row = _in_int8(row, prepared)
-            budget = {"noise_relative_rms": row.noise_budget}
-            return [_planned(row, plan_scenario(scenario(network, folder, budget)))]
+            prepared = prepare(scenario(network, folder))
+            row, units = _in_int8(row, prepared), prepared.models.graph.units
+            wanted = {
+                "budget": {"noise_relative_rms": row.noise_budget},
+                # So that there is a cut, wherever it is.
+                "placement": {"pin": {units[0].name: _CAMERA, units[-1].name: _SERVER}},
+            }
+            return [_planned(row, plan_scenario(scenario(network, folder, **wanted)))]
         except (PlannerError, ProfilingError) as exc:
             return [replace(row, failed=str(exc))]
 
 
-def scenario(network: str, folder: Path, budget: dict[str, float]) -> Scenario:
-    """Return a network's scenario: a camera that takes the pictures, a server twice as fast."""
+def scenario(network: str, folder: Path, **wanted: dict[str, Any]) -> Scenario:
+    """Return a network's scenario: a camera that takes the pictures, a server twice as fast.
+
+    Parameters
+    ----------
+    wanted
+        Further keys of the scenario.
+    """
     content: dict[str, Any] = {
         "devices": [
             {"name": _CAMERA, "scaled_from": _SERVER, "speedup": 0.5},
@@ -107,9 +117,8 @@ def scenario(network: str, folder: Path, budget: dict[str, float]) -> Scenario:
         "links": [{"from": _CAMERA, "to": _SERVER, "bandwidth_mbit_per_s": 100}],
         "source": _CAMERA,
         "sink": _SERVER,
-        "budget": budget,
         "profiling": {"noise_samples": 2, "rounds": 3},
-    }
+    } | wanted
     return subject(network, folder, side=SIDE).scenario(folder, content)
 
 

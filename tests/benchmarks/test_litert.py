@@ -128,6 +128,7 @@ def test_a_small_network_goes_from_keras_to_a_verified_plan(tmp_path, monkeypatc
     assert row.operators == row.units == row.int8 == 11
     assert row.cuts == litert_keras.CUTS
     assert 0 < row.plan_noise <= row.noise_budget
+    assert {part.split()[0] for part in row.placed.split(", ")} == {"camera", "server"}
     assert row.is_kept
 
 
