@@ -1,6 +1,6 @@
 """Prints how exact, how true and how good plans of `.tflite` models are, against what we want.
 
-    python benchmarks/litert.py [cuts] [plans] [modes] [runtimes] [two] [--models NAME ...]
+    python benchmarks/litert.py [cuts] [plans] [modes] [runtimes] [two] [networks] [--models NAME ...]
 
 Needs the extras litert and tensorflow. Each network has a process of its own; what they measure is kept in a
 folder that is empty at first, so run it on an otherwise idle machine. Seconds are processor time of the one
@@ -20,6 +20,7 @@ from functools import partial
 from typing import Any
 
 import litert_cuts
+import litert_keras
 import litert_modes
 import litert_plans
 import litert_runtimes
@@ -62,6 +63,7 @@ def parts(plans: int, samples: int) -> dict[str, Part]:
         "modes": (litert_modes, litert_modes.run),
         "runtimes": (litert_runtimes, litert_runtimes.run),
         "two": (litert_two, litert_two.run),
+        "networks": (litert_keras, litert_keras.run),
     }
     return {
         name: Part(one.NETWORKS, run, one.table, one.bars, (os.cpu_count() or 1) if name == "cuts" else 1)

@@ -1,7 +1,7 @@
 """Whether a chain of two `.tflite` stages gives the bits of the whole, at every cut and in every mode."""
 
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -48,16 +48,24 @@ def run(network: str, samples: int) -> list[Row]:
 
 def _row(network: str, prepared: Prepared, mode: Precision, feeds: Sequence[Feeds]) -> Row:
     mix, count = all_in(prepared, mode), len(prepared.models.graph.units)
-    wrong = tuple(_wrong(prepared, mix, feeds))
+    wrong = tuple(wrong_cuts(prepared, mix, feeds, range(count + 1)))
     return Row(network, mode, count, len(mix), count + 1, wrong)
 
 
-def _wrong(prepared: Prepared, mix: Mapping[int, Precision], feeds: Sequence[Feeds]) -> Iterator[str]:
-    """Yield each cut at which a chain is not the whole, or that cannot be made."""
+def wrong_cuts(
+    prepared: Prepared, mix: Mapping[int, Precision], feeds: Sequence[Feeds], cuts: Iterable[int]
+) -> Iterator[str]:
+    """Yield each cut at which a chain is not the whole, or that cannot be made.
+
+    Parameters
+    ----------
+    cuts
+        How many units lie before each.
+    """
     graph, runtime = prepared.models.graph, prepared.runtime
     mixed = litert_mixed(graph, mix, prepared.ranges)
     expected = _answers(Chain([mixed], runtime), feeds, graph.outputs)
-    for before in range(len(graph.units) + 1):
+    for before in cuts:
         devices = (_FIRST,) * before + (_SECOND,) * (len(graph.units) - before)
         try:
             whole, stages = litert_stages(graph, mixed, mix, Placement(devices, _FIRST, _SECOND))

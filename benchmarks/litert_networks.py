@@ -2,14 +2,14 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import trained_networks
 from bars import ROOT
-from keras_models import NETWORKS, pictures
+from keras_models import CALIBRATION, EVALUATION, NETWORKS, pictures
 
 from planner.inputs.prepared_scenario import Prepared
 from planner.scenario.loader import load_scenario
@@ -19,8 +19,7 @@ from profiling.runtime_names import LITERT
 
 DIGITS, HERE = "digits", "here"
 _OWN = {"ResNet20": ("resnet20", 32), "DS-CNN": ("ds_cnn", 48)}
-_PARTS = (("calibration", 256), ("evaluation", 100))  # name, and samples
-_DATA = {name: {"npz": f"{name}.npz"} for name, _ in _PARTS}
+_DATA = {name: {"npz": f"{name}.npz"} for name in ("calibration", "evaluation")}
 MODES = (Precision.INT8, Precision.INT8_DYNAMIC, Precision.WEIGHTS_INT8)
 """What units of a plan may be besides fp32; a scenario has int16 or int8."""
 
@@ -31,39 +30,46 @@ class Subject:
 
     model: str
     data: Mapping[str, Any]
+    arguments: Mapping[str, Any] = field(default_factory=dict)
 
     def scenario(self, folder: Path, content: Mapping[str, Any]) -> Scenario:
         """Return a scenario of this network; `content` is the rest."""
         path = folder / "scenario.yaml"
-        path.write_text(json.dumps({**content, "model": self.model, "data": self.data}))
+        made_with = {"conversion": {"arguments": self.arguments}} if self.arguments else {}
+        path.write_text(json.dumps({**content, **made_with, "model": self.model, "data": self.data}))
         return load_scenario(path)
 
 
-def subject(name: str, folder: Path, *, as_keras: bool = False) -> Subject:
+def subject(name: str, folder: Path, *, as_keras: bool = False, side: int | None = None) -> Subject:
     """Return a network, trained where it is shared; its samples are written into a folder.
 
     Parameters
     ----------
     as_keras
         For scenarios with ONNX Runtime, which takes no `.tflite` file.
+    side
+        Of the pictures that a network of keras.applications is built for; None for its own.
     """
     if name == DIGITS:
         given = load_scenario(ROOT / "scenarios" / ("litert-onnx.yaml" if as_keras else "litert.yaml"))
         return Subject(given.model, given.data.model_dump(mode="json", exclude_unset=True))
-    if name in trained_networks.NETWORKS and trained_networks.is_there():
+    if side is None and name in trained_networks.NETWORKS and trained_networks.is_there():
         network, function = trained_networks.NETWORKS[name], name.lower().replace("-", "_")
-        for number, (part, count) in enumerate(_PARTS):
+        for number, (part, count) in enumerate((("calibration", 256), ("evaluation", 100))):
             np.savez(folder / f"{part}.npz", picture=network.samples(count, number))
         return Subject(f"{ROOT}/benchmarks/trained_keras:{function}", _DATA)
+    arguments = {}
     if name in _OWN:
-        function, side = _OWN[name]
+        function, shown = _OWN[name]
         model, end, family = f"{ROOT}/benchmarks/small_networks:{function}", "picture", "tf"
     else:
-        side, family = NETWORKS[name]
+        made_for, family = NETWORKS[name]
+        shown = side or made_for
+        arguments = {"input_shape": [side, side, 3]} if side else {}
         model, end = f"keras:{name}", "input_layer"
-    for number, (part, count) in enumerate(_PARTS):
-        np.savez(folder / f"{part}.npz", **{end: pictures(count, 7 * number, side, family)})
-    return Subject(model, _DATA)
+    for part, count, skip in (("calibration", CALIBRATION, 0), ("evaluation", EVALUATION, 7)):
+        np.savez(folder / f"{part}.npz", **{end: pictures(count, skip, shown, family)})
+    return Subject(model, _DATA, arguments)
 
 
 def alone_here(name: str, folder: Path, precisions: Sequence[Precision], runtime: str = LITERT) -> Scenario:

@@ -59,8 +59,8 @@ class UnitFacts:
     output_bytes
         What crosses a link if the model is cut behind it, as it computes now.
     fp32_s
-        Seconds in the whole model on this machine, one thread, profiler included; None if the model
-        does not run on zeros.
+        Seconds in the whole model on this machine, one thread, in ONNX Runtime with the profiler's own;
+        where several runtimes run it, in LiteRT. None if the model does not run on zeros.
     modes
         Of LiteRT: a mode's name -> why the unit cannot take it, empty if it can. No modes if they were
         not tried out.

@@ -1,6 +1,6 @@
 """What a planned model was converted from, as plan.json says it."""
 
-from planner.json_record import Record
+from planner.json_record import Record, Unbounded, restore_infinite
 
 
 class ConvertedFrom(Record, frozen=True, kw_only=True):
@@ -16,7 +16,7 @@ class ConvertedFrom(Record, frozen=True, kw_only=True):
         Inputs that the source takes with channels last and the ONNX model with channels first.
     max_abs_difference, relative_rms_difference
         Over all outputs and samples, the former the infinity norm; the latter is
-        ||converted - source|| / ||source||.
+        ||converted - source|| / ||source||. The norm is null in JSON where it is infinite.
     samples
         On which they were compared; 0 if the runtime here cannot run the model.
     data
@@ -36,7 +36,7 @@ class ConvertedFrom(Record, frozen=True, kw_only=True):
     versions: dict[str, str]
     notes: tuple[str, ...]
     channels_first: tuple[str, ...]
-    max_abs_difference: float
+    max_abs_difference: Unbounded
     relative_rms_difference: float
     samples: int
     data: str
@@ -44,3 +44,6 @@ class ConvertedFrom(Record, frozen=True, kw_only=True):
     converted_to: str = "onnx"
     quantization: str = "none"
     flex_operators: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        restore_infinite(self, "max_abs_difference")

@@ -1,6 +1,6 @@
 """What a model is made of, whatever it comes from: converted first if it is no ONNX file."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -21,6 +21,7 @@ from planner.scenario.schema import ConversionSpec, Scenario
 from profiling.inspection import Inspection, UnitFacts, inspect_model
 from profiling.progress import Progress, silent
 from profiling.runtime_names import LITERT
+from profiling.several_runtimes.block_graph import BlockGraph
 from profiling.stage_session import naming_litert
 
 _RANDOM_SAMPLES = 8
@@ -139,9 +140,19 @@ def inspect_scenario(
 
 
 def _in_blocks(inspection: Inspection, scenario: Scenario, progress: Progress) -> Inspection:
-    """Return what a model is made of where devices run two runtimes, which have blocks of units in common."""
+    """Return what a model is made of where devices run two runtimes, which have blocks of units in common.
+
+    Parameters
+    ----------
+    inspection
+        Of the model in LiteRT, which is the first of the runtimes: a block takes what its units take there.
+    """
     source = load_source(scenario, progress)
     graph = group_units(scenario, source, load_datasets(scenario, source)).graph
+    if not isinstance(graph, BlockGraph):
+        raise TypeError("a model in several runtimes has no blocks")
+    units = {unit.name: unit for unit in inspection.units}
+    inside = [[units[graph.first.graph.units[u].name] for u in block] for block in graph.first.units]
     blocks = (
         UnitFacts(
             name=block.name,
@@ -151,11 +162,16 @@ def _in_blocks(inspection: Inspection, scenario: Scenario, progress: Progress) -
             weight_bytes=block.weight_bytes,
             weight_bytes_int8=block.weight_bytes if block.obstacle else block.weight_bytes_int8,
             output_bytes=sum(graph.tensors[name].size_bytes for name in block.outputs),
-            fp32_s=None,
+            fp32_s=_sum_if_known(unit.fp32_s for unit in inside[block.index]),
         )
         for block in graph.units
     )
     return replace(inspection, units=tuple(blocks), runtime=" and ".join(scenario.runtimes))
+
+
+def _sum_if_known(seconds: Iterable[float | None]) -> float | None:
+    known = list(seconds)
+    return None if None in known else sum(one for one in known if one is not None)
 
 
 @dataclass(frozen=True, slots=True)

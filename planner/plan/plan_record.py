@@ -5,7 +5,7 @@ from enum import StrEnum
 import msgspec
 
 from planner.conversion.provenance import ConvertedFrom
-from planner.json_record import Record
+from planner.json_record import Record, Unbounded, restore_infinite
 from planner.metrics.output_form import DetectorOutputs
 from profiling.precision import Precision
 
@@ -135,12 +135,13 @@ class Metrics(Record, frozen=True, kw_only=True):
     `metric_drop_standard_error` the same of `metric_fp32` - `metric`, from groups of the samples;
     None if not known. `detector` says how the outputs of a detector were read.
     `noise_relative_rms` is the relative RMS error of all outputs together, `output_relative_rms` of each.
+    Errors are null in JSON where they are infinite: an output is, or is no number, and the fp32 model's is.
     """
 
-    noise_relative_rms: float
+    noise_relative_rms: Unbounded
     noise_standard_error: float = 0.0
-    output_relative_rms: dict[str, float] = msgspec.field(default_factory=dict)
-    max_abs_error: float
+    output_relative_rms: dict[str, Unbounded] = msgspec.field(default_factory=dict)
+    max_abs_error: Unbounded
     top1_agreement: float | None
     accuracy: float | None
     accuracy_fp32: float | None
@@ -149,6 +150,9 @@ class Metrics(Record, frozen=True, kw_only=True):
     metric_drop_standard_error: float | None = None
     detector: DetectorOutputs | None = None
     samples: int
+
+    def __post_init__(self) -> None:
+        restore_infinite(self, "noise_relative_rms", "output_relative_rms", "max_abs_error")
 
     @property
     def errors_by_output(self) -> tuple[tuple[str, float], ...]:
@@ -165,7 +169,7 @@ class ChainCheck(Record, frozen=True, kw_only=True):
     basic_bit_equal, default_bit_equal
         Whether every output bit agrees, at basic and at default graph optimization.
     default_relative_difference
-        ||chain - whole|| / ||whole|| at default optimization.
+        ||chain - whole|| / ||whole|| at default optimization; null in JSON where it is infinite.
     integer_kernels, integer_kernels_whole
         Kernels that compute on integers, in all stages and in the whole model.
     added_transposes
@@ -175,10 +179,13 @@ class ChainCheck(Record, frozen=True, kw_only=True):
     samples: int
     basic_bit_equal: bool
     default_bit_equal: bool
-    default_relative_difference: float
+    default_relative_difference: Unbounded
     integer_kernels: int
     integer_kernels_whole: int
     added_transposes: int
+
+    def __post_init__(self) -> None:
+        restore_infinite(self, "default_relative_difference")
 
 
 class Measured(Metrics, frozen=True, kw_only=True):
@@ -295,10 +302,13 @@ class TooFewSamples(Record, frozen=True, kw_only=True):
     limit: float
     data: str
     samples: int
-    measured: float
-    with_margin: float
+    measured: Unbounded
+    with_margin: Unbounded
     needed: int
     refused: int = 0
+
+    def __post_init__(self) -> None:
+        restore_infinite(self, "measured", "with_margin")
 
 
 class CostDoubt(Record, frozen=True, kw_only=True):

@@ -12,6 +12,7 @@ from planner.refinement.measured_models import JointSearchResult
 from planner.refinement.noise_limit_search import SearchResult, SearchState
 from planner.refinement.planning_problem import PlanningProblem
 from profiling.latency.plan_corrections import PlanTiming
+from profiling.noise.noise_power import UNBOUNDED
 from profiling.records.profile import LatencyProfile
 
 # Plans that are solved for and timed: building and timing each takes longer than solving for it.
@@ -61,7 +62,7 @@ class SolvedPlan(Solved):
     def with_calibrated_noise(self, metrics: Metrics) -> PlanningProblem:
         """Return what was solved, with a noise model that gives the noise that the plan shows."""
         noise_model = self.planning.noise_model.calibrated(
-            self.found.cost.noise_power, metrics.noise_relative_rms**2
+            self.found.cost.noise_power, min(metrics.noise_relative_rms**2, UNBOUNDED)
         )
         return replace(self.planning, noise_model=noise_model)
 

@@ -380,7 +380,7 @@ def _measurement_rows(comparison: Comparison, formatted: FormattedValues) -> Ite
             formatted("ms", *path, "trial", "expected_compute_s"),
             formatted("ms", *path, "trial", "compute_s"),
             formatted("noise", *path, "noise_relative_rms"),
-            formatted("noise", *measured_path, "noise_relative_rms"),
+            formatted.unbounded("noise", *measured_path, "noise_relative_rms"),
             *(formatted(_STYLE_OF_ANSWER[name], *measured_path, name) for name in judged_by(comparison)),
             equal,
         )

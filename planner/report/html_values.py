@@ -55,15 +55,27 @@ class FormattedValues:
         path
             Keys and indices from the record's root.
         """
+        value = self._value(path)
+        if value is None:
+            return Markup("-")
+        return _marked(path, value, _STYLES[style](value))
+
+    def unbounded(self, style: str, *path: str | int) -> Markup:
+        """Return a number that is null where it is infinite; parameters as of a call."""
+        value = self._value(path)
+        return _marked(path, value, "infinite" if value is None else _STYLES[style](value))
+
+    def _value(self, path: Sequence[str | int]) -> Any:
         value = self._root
         for step in path:
             value = value[step]
-        if value is None:
-            return Markup("-")
-        text = _STYLES[style](value)
-        return Markup('<span data-path="{}" data-value="{}">{}</span>').format(
-            json.dumps(path), json.dumps(value), text
-        )
+        return value
+
+
+def _marked(path: Sequence[str | int], value: object, text: str) -> Markup:
+    return Markup('<span data-path="{}" data-value="{}">{}</span>').format(
+        json.dumps(path), json.dumps(value), text
+    )
 
 
 def join(parts: Sequence[str]) -> Markup:

@@ -219,15 +219,15 @@ def _cost_rows(plan: Plan, scenario: Scenario, formatted: FormattedValues) -> It
     yield (
         "relative RMS error",
         formatted("noise", "predicted", "noise_relative_rms"),
-        formatted("noise", "measured", "noise_relative_rms"),
+        formatted.unbounded("noise", "measured", "noise_relative_rms"),
     )
     for output, _ in () if plan.measured is None else plan.measured.errors_by_output:
         yield (
             f"relative RMS error of {output}",
             "",
-            formatted("noise", "measured", "output_relative_rms", output),
+            formatted.unbounded("noise", "measured", "output_relative_rms", output),
         )
-    yield "largest absolute error", "", formatted("significant4", "measured", "max_abs_error")
+    yield "largest absolute error", "", formatted.unbounded("significant4", "measured", "max_abs_error")
     if plan.measured is not None:
         yield from _answer_rows(plan.measured, scenario, formatted)
     if plan.predicted is not None and plan.predicted.energy_j is not None:
@@ -262,7 +262,7 @@ def _answers_text(plan: Plan, scenario: Scenario, formatted: FormattedValues) ->
         if getattr(plan.measured, key) is not None
     ]
     error = Markup("relative RMS error of the outputs {}").format(
-        formatted("noise", "measured", "noise_relative_rms")
+        formatted.unbounded("noise", "measured", "noise_relative_rms")
     )
     return Markup("Measured on {} samples: {}.").format(
         formatted("count", "measured", "samples"), join(judged or [error])

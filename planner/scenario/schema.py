@@ -1,8 +1,9 @@
 """The scenario: its types; human units in its keys, SI in its properties. Its larger parts are beside it."""
 
+import json
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from planner.scenario.budget_schema import BudgetSpec, Objective, ObjectiveSpec
 from planner.scenario.data_schema import DataSpec
@@ -85,6 +86,15 @@ class ConversionSpec(Part):
     integer_type: Literal["int8", "uint8"] = Field(
         "int8", description="With quantization: integer_only, the type of inputs and outputs."
     )
+
+    @field_validator("arguments")
+    @classmethod
+    def _finite(cls, arguments: dict[str, Any]) -> dict[str, Any]:
+        try:
+            json.dumps(arguments, allow_nan=False, default=str)
+        except ValueError as exc:
+            raise ValueError("must hold finite numbers: a plan keeps them as JSON") from exc
+        return arguments
 
 
 class SharedSpec(Part):

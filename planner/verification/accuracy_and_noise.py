@@ -142,7 +142,7 @@ def _noise(powers: Array) -> tuple[float, float]:
     """
     error, signal = powers.sum(axis=0)
     power = error / signal if signal else float(error > 0)
-    if not power or len(powers) == 1:
+    if not power or len(powers) == 1 or not np.isfinite(power):
         return float(np.sqrt(power)), 0.0
     residuals = powers[:, 0] - power * powers[:, 1]
     spread = np.sqrt(len(powers) / (len(powers) - 1) * np.square(residuals).sum()) / (signal or 1.0)

@@ -6,12 +6,15 @@ import numpy as np
 
 from profiling.arrays import Array
 
+UNBOUNDED = 1e9
+"""Noise power that infinite noise counts as: solvers and JSON have no infinity."""
+
 
 def noise_power(outputs: Iterable[dict[str, Array]], reference: Iterable[dict[str, Array]]) -> float:
     """Return squared error over squared reference, all outputs and samples together.
 
-    Its square root is `noise_relative_rms`. Zero error is 0, also where the reference is all zero; any other
-    error beside such a reference is infinite.
+    Its square root is `noise_relative_rms`, but for what is `UNBOUNDED` at most: infinite errors, and any
+    error beside a reference that is all zero. Zero error is 0, also there.
 
     Parameters
     ----------
@@ -28,7 +31,8 @@ def noise_power(outputs: Iterable[dict[str, Array]], reference: Iterable[dict[st
             signal += float(np.square(exact).sum())
     if error == 0.0:
         return 0.0
-    return error / signal if signal else float("inf")
+    power = error / signal if signal else UNBOUNDED
+    return power if power < UNBOUNDED else UNBOUNDED
 
 
 def counted_outputs(reference: Mapping[str, Array]) -> list[str]:

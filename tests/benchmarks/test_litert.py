@@ -9,6 +9,7 @@ pytest.importorskip("ai_edge_litert", reason="the extra litert is not installed"
 pytest.importorskip("litert_quantizer", reason="the extra litert is not installed")
 import litert
 import litert_cuts
+import litert_keras
 import litert_modes
 import litert_plans
 import litert_two
@@ -103,6 +104,32 @@ def test_a_plan_of_two_runtimes_has_to_be_as_good_as_the_better_one():
         False,
         False,
     ]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"failed": "noise_relative_rms is 3 on 16 evaluation samples, budget 2"},
+        {"wrong": ("3: other bits",)},
+        {"bit_equal": False},
+    ],
+)
+def test_a_network_counts_if_it_goes_all_the_way(change):
+    row = litert_keras.Row("net", units=9, int8=9, cuts=9, bit_equal=True)
+    assert kept(litert_keras.bars([row, row])) == [True]
+    assert kept(litert_keras.bars([row, replace(row, **change)])) == [False]
+
+
+def test_a_small_network_goes_from_keras_to_a_verified_plan(tmp_path, monkeypatch):
+    pytest.importorskip("tensorflow", reason="the extra tensorflow is not installed")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    (row,) = litert_keras.run("DS-CNN")
+    assert (row.failed, row.wrong, row.bit_equal) == ("", (), True)
+    assert row.operators == row.units == row.int8 == 11
+    assert row.cuts == litert_keras.CUTS
+    assert 0 < row.plan_noise <= row.noise_budget
+    assert {part.split()[0] for part in row.placed.split(", ")} == {"camera", "server"}
+    assert row.is_kept
 
 
 def test_ratios_are_of_the_same_rounds():

@@ -3,10 +3,12 @@
 import models
 import numpy as np
 import onnx
+import onnx.parser
 import pytest
 from onnx import numpy_helper
 from planned_models import plan_model
 
+from planner.output.plan_folder import read_folder, read_profiles, write_outcome
 from planner.refinement.outcome import Outcome
 from profiling.errors import ModelError
 
@@ -101,3 +103,52 @@ def test_budgets_without_slack_are_kept_or_refused(budget, tmp_path):
         assert measured.accuracy_fp32 - measured.accuracy <= budget.get("accuracy_drop", 1)
         assert measured.top1_agreement >= budget.get("top1_agreement", 0)
         assert measured.max_abs_error <= budget.get("max_abs_error", np.inf)
+
+
+def log_of_probabilities(spread: float) -> onnx.ModelProto:
+    """Return a classifier whose logarithm is infinite where a probability becomes zero."""
+    rng = np.random.default_rng(0)
+    weights = {
+        "w": rng.normal(size=(16, 16)).astype(np.float32),
+        "v": (spread * rng.normal(size=(16, 10))).astype(np.float32),
+    }
+    model = onnx.parser.parse_model("""
+        <ir_version: 8, opset_import: ["" : 17]>
+        classifier (float[1, 16] x) => (float[1, 10] y) {
+            a = MatMul(x, w)
+            b = Relu(a)
+            c = MatMul(b, v)
+            p = Softmax<axis = -1>(c)
+            y = Log(p)
+        }""")
+    model.graph.initializer.extend(numpy_helper.from_array(value, name) for name, value in weights.items())
+    return model
+
+
+@pytest.mark.parametrize(
+    "spread",
+    [
+        2.0,  # infinite on evaluation samples
+        3.0,  # on calibration samples, too
+        5.0,  # for some tensors alone
+    ],
+)
+def test_a_plan_with_an_infinite_error_is_written_and_read_again(spread, tmp_path):
+    x = np.random.default_rng(0).normal(size=(48, 1, 16)).astype(np.float32)
+    outcome = plan(tmp_path, log_of_probabilities(spread), x, **INT8)
+    assert outcome.plan.measured.noise_relative_rms == np.inf
+    write_outcome(outcome, tmp_path / "plan")
+    again, _ = read_folder(tmp_path / "plan")
+    assert again.measured == outcome.plan.measured
+    assert again.predicted == outcome.plan.predicted
+    assert read_profiles(tmp_path / "plan") == outcome.profiles
+    assert "infinite" in (tmp_path / "plan" / "report.html").read_text()
+
+
+def test_a_budget_on_noise_leaves_out_what_makes_infinite_errors(tmp_path):
+    x = np.random.default_rng(0).normal(size=(48, 1, 16)).astype(np.float32)
+    budget = {"noise_relative_rms": 0.05}
+    outcome = plan(tmp_path, log_of_probabilities(5.0), x, precisions=["fp32", "int8"], budget=budget)
+    assert outcome.plan.status == "optimal"
+    assert outcome.failures == ()
+    assert outcome.plan.measured.noise_relative_rms <= 0.05

@@ -106,3 +106,11 @@ def test_a_scenario_is_inspected_as_its_blocks_are_planned(folder, capsys):
     plan = json.loads((folder / "plan.json").read_text())
     assert found["runtime"] == "litert and onnxruntime"
     assert [unit["name"] for unit in found["units"]] == [one["unit"] for one in plan["assignments"]]
+    assert sum(unit["fp32_s"] for unit in found["units"]) > 0
+
+
+def test_an_inspection_over_two_runtimes_says_which_took_the_seconds(capsys):
+    assert run("inspect", SCENARIO) == 0
+    heaviest = capsys.readouterr().out.partition("heaviest units")[2]
+    assert "in place in LiteRT" in heaviest
+    assert not any(line.split()[-5:-4] == ["-"] for line in heaviest.splitlines())

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import os
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +15,7 @@ from planner.hosts.on_host.host_manifest import HostedStage, HostManifestError, 
 from planner.hosts.on_host.messages import TensorSpec
 
 _SIGNATURE = "serving_default"
+_STDERR = 2
 
 
 class LitertStage:
@@ -28,11 +32,12 @@ class LitertStage:
 
         path = folder / stage.files[0].file
         try:
-            self._interpreter = Interpreter(model_path=str(path), num_threads=runtime.threads)
-            runner = self._interpreter.get_signature_runner(_SIGNATURE)
-            inputs, outputs = runner.get_input_details(), runner.get_output_details()
-            del runner  # the interpreter allocates only while nobody else holds it
-            self._interpreter.allocate_tensors()
+            with _silent_runtime():
+                self._interpreter = Interpreter(model_path=str(path), num_threads=runtime.threads)
+                runner = self._interpreter.get_signature_runner(_SIGNATURE)
+                inputs, outputs = runner.get_input_details(), runner.get_output_details()
+                del runner  # the interpreter allocates only while nobody else holds it
+                self._interpreter.allocate_tensors()
         except (RuntimeError, ValueError) as exc:
             raise HostManifestError(f"{path}: {runtime.name} cannot open it: {exc}") from exc
         for what, ends, specs in (("inputs", inputs, stage.inputs), ("outputs", outputs, stage.outputs)):
@@ -47,6 +52,20 @@ class LitertStage:
             self._interpreter.set_tensor(index, feeds[name])
         self._interpreter.invoke()
         return {name: self._interpreter.get_tensor(index) for name, index in self._outputs.items()}
+
+
+@contextmanager
+def _silent_runtime() -> Iterator[None]:
+    """Keep from the host's log what the runtime writes to descriptor 2: what it made. Errors are raised."""
+    sys.stderr.flush()
+    kept, nowhere = os.dup(_STDERR), os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, _STDERR)
+        yield
+    finally:
+        os.dup2(kept, _STDERR)
+        os.close(kept)
+        os.close(nowhere)
 
 
 def _specs(ends: Mapping[str, Any]) -> dict[str, TensorSpec]:

@@ -8,6 +8,7 @@ from rich.table import Table
 from planner.formatting import MILLI, RUNTIME_TITLES, counted, short_name, size_text
 from planner.report.tables.table_style import line, new_table
 from profiling.inspection import Inspection, UnitFacts
+from profiling.runtime_names import LITERT
 
 _HEAVIEST = 10  # units that are shown
 _NOT_TRIED = (
@@ -72,7 +73,8 @@ def _heaviest_table(inspection: Inspection) -> Table:
     def weight(unit: UnitFacts) -> tuple[float, int]:
         return (unit.fp32_s or 0.0, unit.weight_bytes)
 
-    how = "profiler included" if inspection.opset else "in place"
+    several = f" in {RUNTIME_TITLES[LITERT]}" if " and " in inspection.runtime else ""
+    how = "profiler included" if inspection.opset else f"in place{several}"
     table = new_table(
         f"heaviest units (time here, one thread, {how})",
         ("unit", "operators", "int8"),

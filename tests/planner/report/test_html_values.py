@@ -50,6 +50,13 @@ def test_what_is_not_there_is_a_dash():
     assert TOLD("ms", "a", "b", 2) == "-"
 
 
+def test_an_error_that_json_cannot_hold_is_infinite():
+    element = TOLD.unbounded("noise", "a", "b", 2)
+    assert Markup(element).striptags() == "infinite"
+    assert 'data-value="null"' in element
+    assert TOLD.unbounded("noise", "share") == TOLD("noise", "share")
+
+
 def test_a_place_that_the_record_has_not_is_a_fault_of_the_page():
     with pytest.raises(KeyError):
         TOLD("ms", "a", "c")

@@ -71,6 +71,13 @@ def test_all_faults_are_told_at_once_with_line_and_column(tmp_path):
     ]
 
 
+@pytest.mark.parametrize("number", [".inf", "-.inf", ".nan"])
+def test_an_argument_of_a_model_that_json_cannot_hold_is_refused(number, tmp_path):
+    text = f"{TWO_DEVICES}conversion: {{arguments: {{scales: [1.0, {number}]}}}}\n"
+    (fault,) = faults(tmp_path, text)
+    assert fault.endswith("conversion.arguments must hold finite numbers: a plan keeps them as JSON")
+
+
 def ready_faults(folder: Path, text: str) -> list[str]:
     with pytest.raises(ScenarioError) as caught:
         load_ready_scenario(write(folder, text))

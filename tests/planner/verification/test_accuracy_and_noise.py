@@ -1,5 +1,6 @@
 import io
 
+import msgspec
 import numpy as np
 import onnx
 import pytest
@@ -138,6 +139,16 @@ def test_an_output_that_is_no_number_breaks_every_error_budget():
     total.add({"y": np.array([np.nan, 1.0])}, {"y": np.array([0.0, 1.0])}, None)
     budget = BudgetSpec(noise_relative_rms=0.5, max_abs_error=0.5)
     assert names(broken_budgets(budget, total.result())) == ["noise_relative_rms", "max_abs_error"]
+
+
+@pytest.mark.parametrize("wrong", [np.nan, np.inf])
+def test_infinite_errors_come_back_from_json(wrong):
+    total = MetricsSum()
+    total.add({"y": np.array([wrong, 1.0])}, {"y": np.array([0.0, 1.0])}, None)
+    total.add({"y": np.array([0.0, 1.5])}, {"y": np.array([0.0, 1.0])}, None)
+    result = total.result()
+    assert result.noise_relative_rms == result.max_abs_error == np.inf
+    assert msgspec.json.decode(msgspec.json.encode(result), type=Metrics) == result
 
 
 def test_equal_infinities_are_no_error():

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from profiling.noise.noise_power import noise_power, output_errors
+from profiling.noise.noise_power import UNBOUNDED, noise_power, output_errors
 
 _OUTPUTS = arrays.arrays(np.float32, (2, 3), elements=st.floats(-1000, 1000, width=32))
 
@@ -16,7 +16,7 @@ def test_noise_is_squared_error_over_squared_signal():
     outputs = [{"y": np.array([3.0, 4.5])}, {"y": np.array([0.0, 0.0])}]
     assert noise_power(outputs, reference) == pytest.approx(0.25 / 25)
     assert noise_power(reference, reference) == 0
-    assert noise_power([{"y": np.array([1.0])}], [{"y": np.array([0.0])}]) == float("inf")
+    assert noise_power([{"y": np.array([1.0])}], [{"y": np.array([0.0])}]) == UNBOUNDED
 
 
 @given(_OUTPUTS, st.floats(-2, 2))
@@ -55,7 +55,7 @@ def test_what_is_equally_not_finite_is_right_and_anything_else_infinitely_wrong(
         [np.inf, -np.inf, 0.0, 2.0],
         [np.inf, -np.inf, np.nan, np.nan],
     ):
-        assert noise_power([{"y": np.array(wrong)}], [{"y": exact}]) == np.inf
+        assert noise_power([{"y": np.array(wrong)}], [{"y": exact}]) == UNBOUNDED
 
 
 @pytest.mark.parametrize(("dtype", "power"), [(np.float32, 1.0), (np.int64, 2.0)])
