@@ -1,6 +1,6 @@
 """Frozen graphs as SavedModels of one file, and parts of them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +11,7 @@ from tensorflow.core.protobuf import meta_graph_pb2, saved_model_pb2
 _SERVE, _SIGNATURE = "serve", "serving_default"
 _PREDICT = "tensorflow/serving/predict"
 _VERSION = 1
+_INPUTS, _OUTPUTS = "splitquant_inputs", "splitquant_outputs"  # collections: a signature has no order
 
 
 @dataclass(frozen=True)
@@ -51,9 +52,11 @@ def saved_model_bytes(graph_def: Any, inputs: Sequence[GraphEnd], outputs: Seque
     meta.graph_def.CopyFrom(graph_def)
     signature = meta.signature_def[_SIGNATURE]
     signature.method_name = _PREDICT
-    for ends, entries in ((inputs, signature.inputs), (outputs, signature.outputs)):
+    sides = (inputs, signature.inputs, _INPUTS), (outputs, signature.outputs, _OUTPUTS)
+    for ends, entries, collection in sides:
         for end in ends:
             entries[end.name].CopyFrom(_tensor_info(graph.get_tensor_by_name(end.tensor)))
+        meta.collection_def[collection].bytes_list.value.extend(end.name.encode() for end in ends)
     return bytes(model.SerializeToString(deterministic=True))
 
 
@@ -84,7 +87,7 @@ class OpenedGraph:
 
 
 def opened(content: bytes) -> OpenedGraph:
-    """Return the graph of a SavedModel's file."""
+    """Return the graph of a SavedModel's file, with inputs and outputs in the order they were written in."""
     model = saved_model_pb2.SavedModel.FromString(content)
     meta = model.meta_graphs[0]
     graph_def = meta.graph_def
@@ -94,8 +97,15 @@ def opened(content: bytes) -> OpenedGraph:
 
     wrapped = tf.compat.v1.wrap_function(imported, [])
     signature = meta.signature_def[_SIGNATURE]
-    ends = [{key: info.name for key, info in side.items()} for side in (signature.inputs, signature.outputs)]
+    sides = (signature.inputs, _INPUTS), (signature.outputs, _OUTPUTS)
+    ends = [{key: side[key].name for key in _ordered(meta, side, name)} for side, name in sides]
     return OpenedGraph(graph_def, wrapped, *ends)
+
+
+def _ordered(meta: Any, entries: Mapping[str, Any], collection: str) -> list[str]:
+    """Return the keys of a side of a signature; a map's own order differs from process to process."""
+    written = [key.decode() for key in meta.collection_def[collection].bytes_list.value]
+    return written if set(written) == set(entries) else sorted(entries)
 
 
 def cut_out(graph: OpenedGraph, inputs: Sequence[CutEnd], outputs: Sequence[CutEnd]) -> bytes:
