@@ -4,6 +4,7 @@ import gc
 import signal
 import subprocess
 import sys
+from pathlib import Path
 from threading import Timer, main_thread
 
 import pytest
@@ -15,7 +16,13 @@ from repository import ROOT
 
 from profiling.errors import ModelError
 from profiling.graph.any_model import inputs_of, outputs_of
-from profiling.tensorflow_runtime.saved_model_graph import load_saved_model, read_saved_model_stage
+from profiling.tensorflow_runtime.saved_model_graph import (
+    Cut,
+    SavedModelGraph,
+    load_saved_model,
+    merged,
+    read_saved_model_stage,
+)
 from profiling.tensorflow_runtime.tensorflow_process import tensorflow_process
 from profiling.tensorflow_runtime.tensorflow_session import TensorFlowSession
 
@@ -24,10 +31,15 @@ FEEDS = {name: np.full((1, size + 1), size, np.float32) for size, name in enumer
 
 
 @pytest.fixture(scope="module")
-def content(tmp_path_factory) -> bytes:
-    folder = tmp_path_factory.mktemp("saved")
+def folder(tmp_path_factory) -> Path:
+    found = tmp_path_factory.mktemp("saved")
     script = ROOT / "tests" / "support" / "saved_models.py"
-    subprocess.run([sys.executable, script, folder, *ORDERED], check=True, timeout=600, cwd=ROOT)
+    subprocess.run([sys.executable, script, found, *ORDERED], check=True, timeout=600, cwd=ROOT)
+    return found
+
+
+@pytest.fixture(scope="module")
+def content(folder) -> bytes:
     return (folder / "doubled.pb").read_bytes()
 
 
@@ -97,3 +109,30 @@ def test_a_session_may_go_in_the_middle_of_a_call(content):
         process.ask("run", -1, middle)
     with pytest.raises(ModelError, match=f"KeyError: {number}"):
         process.ask("run", number, FEEDS)
+
+
+def test_parts_begin_and_end_at_single_outputs_of_an_operator(folder):
+    graph = load_saved_model((folder / "parted.pb").read_bytes())
+    feeds = {"fed": np.asarray([[1, -2, 3, 4, -5, 6]], np.float32)}
+    numbers = {unit.name: unit.index for unit in graph.units}
+    for around in (["Relu", "parted", "early"], ["late"], ["late", "given"], ["parted", "halved"]):
+        inside = [numbers[name] for name in around]
+        rest = [unit.index for unit in graph.units if unit.index not in inside]
+        joined = merged(graph, [inside, *([number] for number in rest)])
+        values = {name: runs[0] for name, runs in joined.values([feeds]).items()}
+        part = joined.units[0]
+        ends = [[cut_at(joined, name) for name in side] for side in (part.inputs, part.outputs)]
+        session = TensorFlowSession(joined.cut(*ends).content, 1)
+        found = session.run(None, {name: values[name] for name in part.inputs})
+        for name, own in zip(part.outputs, found, strict=True):
+            assert np.array_equal(own, values[name])
+        assert len(tensorflow_process(1).ask("time_parts", *timed(joined), feeds, 2)) == 1 + len(joined.units)
+
+
+def cut_at(graph: SavedModelGraph, name: str) -> Cut:
+    tensor = graph.tensors[name]
+    return Cut(name, graph.tensor_of[name], tuple(range(len(tensor.shape))), tensor.shape, tensor.elem_type)
+
+
+def timed(graph: SavedModelGraph) -> tuple[int, list[tuple[list[str], list[str]]]]:
+    return tensorflow_process(1).number_of(graph.content), graph.parts()
