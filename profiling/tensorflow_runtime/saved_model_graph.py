@@ -15,7 +15,7 @@ from profiling.graph.any_model import SavedModelStage, Tensor
 from profiling.graph.operator_graph import OperatorGraph, Unit, connected
 from profiling.tensorflow_runtime.tensorflow_process import tensorflow_process
 
-_IN_FLOAT = "TensorFlow computes it in fp32"
+IN_FLOAT = "TensorFlow computes it in fp32"
 _ONE_THREAD = 1
 _NOT_COMPUTING = frozenset({"NoOp", "Placeholder"})
 _Operator = tuple[str, str, list[str], list[tuple[str, Any, str]], int]
@@ -244,7 +244,7 @@ def _unit(
         weight_bytes=weight_bytes,
         weight_bytes_int8=weight_bytes,
         weight_bytes_int16=weight_bytes,
-        obstacle=_IN_FLOAT,
+        obstacle=IN_FLOAT,
         quantized=False,
         scale_preserving=False,
         kernel_forced=False,
