@@ -156,11 +156,17 @@ def _require_saved_model(path: Path, model: str) -> None:
         return
     if (path / "manifest.json").is_file():
         raise ModelError(
-            f"model: {model} is a plan's folder: give {path / 'model.onnx'}, or `plan verify {model}`"
+            f"model: {model} is a plan's folder: give {_whole_model(path)}, or `plan verify {model}`"
         )
     if (path / "compare.json").is_file():
         raise ModelError(f"model: {model} is a comparison's folder, whose stages hold models: give one")
     raise ModelError(f"model: {model} is a folder but no SavedModel: it holds no saved_model.pb")
+
+
+def _whole_model(plan: Path) -> Path:
+    """Return the whole model of a plan's folder, as `model` may name it."""
+    names = ("model.onnx", "model.tflite", "model")
+    return next((plan / name for name in names if (plan / name).exists()), plan / names[0])
 
 
 _APPLIES_TO = {

@@ -20,9 +20,10 @@ from planner.scenario.model_paths import expanded, located_model
 from planner.scenario.schema import ConversionSpec, Scenario
 from profiling.inspection import Inspection, UnitFacts, inspect_model
 from profiling.progress import Progress, silent
-from profiling.runtime_names import LITERT
+from profiling.runtime_names import LITERT, TENSORFLOW
 from profiling.several_runtimes.block_graph import BlockGraph
 from profiling.stage_session import naming_litert
+from profiling.tensorflow_runtime.saved_model_graph import IN_FLOAT
 
 _RANDOM_SAMPLES = 8
 _RANDOM_RANGES = "ranges of integers are of random numbers: seconds and structure are real, answers are not"
@@ -153,14 +154,15 @@ def _in_blocks(inspection: Inspection, scenario: Scenario, progress: Progress) -
         raise TypeError("a model in several runtimes has no blocks")
     units = {unit.name: unit for unit in inspection.units}
     inside = [[units[graph.first.graph.units[u].name] for u in block] for block in graph.first.units]
+    everywhere = IN_FLOAT if scenario.runtimes == (TENSORFLOW,) else ""
     blocks = (
         UnitFacts(
             name=block.name,
             op_types=block.op_types,
-            obstacle=block.obstacle,
+            obstacle=everywhere or block.obstacle,
             quantized=block.quantized,
             weight_bytes=block.weight_bytes,
-            weight_bytes_int8=block.weight_bytes if block.obstacle else block.weight_bytes_int8,
+            weight_bytes_int8=block.weight_bytes if everywhere or block.obstacle else block.weight_bytes_int8,
             output_bytes=sum(graph.tensors[name].size_bytes for name in block.outputs),
             fp32_s=_sum_if_known(unit.fp32_s for unit in inside[block.index]),
         )

@@ -6,7 +6,7 @@ from pathlib import Path
 import msgspec
 
 from planner.conversion.cached_conversion import Converted, convert
-from planner.conversion.model_source import tflite_request
+from planner.conversion.model_source import saved_model_request, tflite_request
 from planner.conversion.request import ConversionRequest, TfliteForm, TfliteQuantization
 from planner.errors import DataError
 from planner.inputs.dataset import Input
@@ -23,8 +23,11 @@ from profiling.litert.planning.litert_model import LitertRuntimeModel
 from profiling.litert.shapes import with_shapes
 from profiling.litert.unit_graph import build_litert_graph
 from profiling.progress import Progress
+from profiling.runtime_names import LITERT, TENSORFLOW
 from profiling.several_runtimes.several_runtimes_model import SeveralRuntimesModel, join_runtimes
 from profiling.tensorflow_runtime.saved_model_graph import SavedModelGraph
+
+_WANTED_BY_PLANS = "; a plan for runtime tensorflow is made over the tensors of a .tflite file, too"
 
 
 def load_tflite(scenario: Scenario, progress: Progress) -> tuple[Stage, Converted | None]:
@@ -36,6 +39,8 @@ def load_tflite(scenario: Scenario, progress: Progress) -> tuple[Stage, Converte
         If it cannot be read or converted, or needs operators that LiteRT has not.
     """
     shapes = {name: tuple(shape) for name, shape in scenario.input_shapes.items()}
+    if TENSORFLOW in scenario.runtimes:  # it takes fewer models than LiteRT, and LiteRT may be in no device
+        saved_model_request(scenario.model, scenario.conversion, shapes)
     request = tflite_request(scenario.model, scenario.conversion, shapes)
     if request is None:
         signature = scenario.conversion.signature or ""
@@ -46,7 +51,8 @@ def load_tflite(scenario: Scenario, progress: Progress) -> tuple[Stage, Converte
     converted = convert(request, progress, _samples(scenario, request, progress))
     flex = converted.conversion.flex_operators
     if flex:
-        raise ModelError(f"model: {request.shown} {flex_wanted(flex)}")
+        wanted_by = "" if LITERT in scenario.runtimes else _WANTED_BY_PLANS
+        raise ModelError(f"model: {request.shown} {flex_wanted(flex)}{wanted_by}")
     return whole_stage(with_shapes(_runnable(converted.path, shown=request.shown), {})), converted
 
 

@@ -42,6 +42,11 @@ from profiling.tensorflow_runtime.tensorflow_model import TensorFlowRuntimeModel
 # Scales of any value take the same time.
 _INTEGERS = Affine(1.0, 128, TensorProto.UINT8), Affine(1.0, 0, TensorProto.INT8)
 
+_NO_PLAN = {  # plans for TensorFlow alone are made over the .tflite file, too
+    ONNX_RUNTIME: "devices can then run one runtime only",
+    TENSORFLOW: "no device can then run tensorflow",
+}
+
 
 def join_runtimes(
     litert: LitertGraph, others: Sequence[ModelGraph | SavedModelGraph], samples: Sequence[Feeds]
@@ -66,11 +71,11 @@ def join_runtimes(
     graphs: dict[str, OperatorGraph] = {LITERT: litert}
     matches: dict[str, dict[str, OwnTensor]] = {}
     for other in others:
-        tensors = onnx_values(other, many) if isinstance(other, ModelGraph) else other.values(many)
         runtime = ONNX_RUNTIME if isinstance(other, ModelGraph) else TENSORFLOW
         _require_same_names("inputs", litert.inputs, other.inputs, runtime)
         _require_same_names("outputs", litert.outputs, other.outputs, runtime)
-        _require_equal(litert, other, litert_tensors, tensors)
+        tensors = onnx_values(other, many) if isinstance(other, ModelGraph) else other.values(many)
+        _require_equal(litert, other, litert_tensors, tensors, runtime)
         found = match_tensors(litert_tensors, tensors)
         # What is fed and due has the same name and form in all.
         inner = {n: own for n, own in found.items() if n not in ends and own.name not in ends}
@@ -106,7 +111,7 @@ def _require_same_names(kind: str, litert: Sequence[str], others: Sequence[str],
         there, here = ", ".join(litert), ", ".join(others)
         raise ModelError(
             f"model: its {kind} are {there} in the .tflite file, and {here} for {runtime}; "
-            "devices can then run one runtime only"
+            f"{_NO_PLAN[runtime]}"
         )
 
 
@@ -115,6 +120,7 @@ def _require_equal(
     other_graph: OperatorGraph,
     litert_tensors: Mapping[str, Values],
     other_tensors: Mapping[str, Values],
+    runtime: str,
 ) -> None:
     """Refuse models whose ends differ in their shapes, types or values."""
     for name in (*litert.inputs, *litert.outputs):
@@ -122,13 +128,13 @@ def _require_equal(
         if (one.shape, one.elem_type) != (other.shape, other.elem_type):
             raise ModelError(
                 f"model: {name!r} is {one.dtype} of shape {list(one.shape)} in the .tflite file, and "
-                f"{other.dtype} of shape {list(other.shape)} in the other runtime; devices can run one only"
+                f"{other.dtype} of shape {list(other.shape)} for {runtime}; {_NO_PLAN[runtime]}"
             )
         is_judged = name in litert.outputs and one.is_float
         if is_judged and not have_equal_values(litert_tensors[name], other_tensors[name]):
             raise ModelError(
-                f"model: the .tflite file and the other runtime's model give different values of {name!r}; "
-                "devices can then run one runtime only"
+                f"model: the .tflite file and the model for {runtime} give different values of {name!r}; "
+                f"{_NO_PLAN[runtime]}"
             )
 
 

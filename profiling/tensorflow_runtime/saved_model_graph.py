@@ -15,7 +15,7 @@ from profiling.graph.any_model import SavedModelStage, Tensor
 from profiling.graph.operator_graph import OperatorGraph, Unit, connected
 from profiling.tensorflow_runtime.tensorflow_process import tensorflow_process
 
-_IN_FLOAT = "TensorFlow computes it in fp32"
+IN_FLOAT = "TensorFlow computes it in fp32"
 _ONE_THREAD = 1
 _NOT_COMPUTING = frozenset({"NoOp", "Placeholder"})
 _Operator = tuple[str, str, list[str], list[tuple[str, Any, str]], int]
@@ -80,16 +80,11 @@ class SavedModelGraph(OperatorGraph):
         """SHA-256 of the model's file."""
         return sha256(self.content).hexdigest()
 
-    @cached_property
-    def number(self) -> int:
-        """Its number in the process with TensorFlow that computes on one thread."""
-        return int(tensorflow_process(_ONE_THREAD).ask("open", self.content))
-
     def values(self, samples: Sequence[Feeds]) -> dict[str, list[Array]]:
         """Return the float tensors between units, in running order."""
         names = [n for n in self.boundary_tensors() if self.tensors[n].is_float]
         wanted = [self.tensor_of[name] for name in names]
-        runs = tensorflow_process(_ONE_THREAD).ask("values", self.number, wanted, [dict(f) for f in samples])
+        runs = self._ask("values", wanted, [dict(feeds) for feeds in samples])
         return {name: [run[self.tensor_of[name]] for run in runs] for name in names}
 
     def parts(self) -> list[tuple[list[str], list[str]]]:
@@ -102,7 +97,7 @@ class SavedModelGraph(OperatorGraph):
     def cut(self, inputs: Sequence[Cut], outputs: Sequence[Cut]) -> SavedModelStage:
         """Return the part from some tensors to others as a stage."""
         ends = [[one.end for one in side] for side in (inputs, outputs)]
-        content = tensorflow_process(_ONE_THREAD).ask("cut", self.number, *ends)
+        content = self._ask("cut", *ends)
         return SavedModelStage(
             (),
             tuple(one.name for one in inputs),
@@ -110,6 +105,10 @@ class SavedModelGraph(OperatorGraph):
             content,
             {one.name: Tensor(one.name, one.shape, one.elem_type) for one in (*inputs, *outputs)},
         )
+
+    def _ask(self, command: str, *arguments: Any) -> Any:
+        process = tensorflow_process(_ONE_THREAD)
+        return process.ask(command, process.number_of(self.content), *arguments)
 
 
 def load_saved_model(content: bytes) -> SavedModelGraph:
@@ -245,7 +244,7 @@ def _unit(
         weight_bytes=weight_bytes,
         weight_bytes_int8=weight_bytes,
         weight_bytes_int16=weight_bytes,
-        obstacle=_IN_FLOAT,
+        obstacle=IN_FLOAT,
         quantized=False,
         scale_preserving=False,
         kernel_forced=False,

@@ -1,6 +1,5 @@
 """A SavedModel of one file as a session that runs requests."""
 
-import contextlib
 import weakref
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -8,8 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from profiling.arrays import Array
-from profiling.errors import ModelError
-from profiling.tensorflow_runtime.tensorflow_process import TensorFlowProcess, tensorflow_process
+from profiling.tensorflow_runtime.tensorflow_process import tensorflow_process
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +34,7 @@ class TensorFlowSession:
     def __init__(self, content: bytes, threads: int) -> None:
         self._process = tensorflow_process(threads)
         self._number: int = self._process.ask("open", content)
-        weakref.finalize(self, _close, self._process, self._number)
+        weakref.finalize(self, self._process.forget, self._number)
         inputs, outputs = self._process.ask("ends", self._number)
         self._inputs = [TensorFlowEnd(name) for name, *_ in inputs]
         self._outputs = [TensorFlowEnd(name) for name, *_ in outputs]
@@ -62,8 +60,3 @@ class TensorFlowSession:
         fed = {end.name: np.ascontiguousarray(feeds[end.name]) for end in self._inputs}
         answer = self._process.ask("run", self._number, fed)
         return [answer[name] for name in names or [end.name for end in self._outputs]]
-
-
-def _close(process: TensorFlowProcess, number: int) -> None:
-    with contextlib.suppress(ModelError):  # the process has ended
-        process.ask("close", number)

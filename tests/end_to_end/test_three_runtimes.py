@@ -145,10 +145,14 @@ def test_a_plan_is_found_verified_exported_and_run(scenario, tmp_path):
     assert run("deploy", str(plan), "--out", str(tmp_path / "hosts")) == 1  # hosts serve no TensorFlow
 
 
-def test_tensorflow_may_be_the_only_runtime(scenario, tmp_path):
+def test_tensorflow_may_be_the_only_runtime(scenario, tmp_path, capsys):
     text = scenario.read_text().replace("runtime: litert", "scaled_from: cloud")
     alone = tmp_path / "alone.yaml"
     alone.write_text(text.replace("runtime: onnxruntime", "scaled_from: cloud"))
+    assert run("inspect", str(alone), "--json") == 0
+    inspection = json.loads(capsys.readouterr().out)
+    assert {unit["obstacle"] for unit in inspection["units"]} == {"TensorFlow computes it in fp32"}
+    assert all(unit["weight_bytes_int8"] == unit["weight_bytes"] for unit in inspection["units"])
     assert run(str(alone), "--out", str(tmp_path / "plan")) == 0
     plan = json.loads((tmp_path / "plan" / "plan.json").read_text())
     assert {unit["precision"] for unit in plan["assignments"]} == {"fp32"}
@@ -163,7 +167,10 @@ def test_tensorflow_may_be_the_only_runtime(scenario, tmp_path):
             [f"model={ROOT / 'scenarios' / 'litert' / 'digits.tflite'}"],
             "takes models of Keras and TensorFlow",
         ),
-        ([f"model={ROOT / 'scenarios' / 'quickstart' / 'digits.onnx'}"], "takes models of Keras, TensorFlow"),
+        (
+            [f"model={ROOT / 'scenarios' / 'quickstart' / 'digits.onnx'}", "devices.1.runtime=onnxruntime"],
+            "runtime tensorflow takes models of Keras and TensorFlow",
+        ),
     ],
 )
 def test_what_does_not_go_with_tensorflow_is_one_line(scenario, tmp_path, capsys, changes, message):

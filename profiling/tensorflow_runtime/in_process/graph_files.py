@@ -1,16 +1,19 @@
 """Frozen graphs as SavedModels of one file, and parts of them."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
+from tensorflow.core.framework import graph_pb2
 from tensorflow.core.protobuf import meta_graph_pb2, saved_model_pb2
 
 _SERVE, _SIGNATURE = "serve", "serving_default"
 _PREDICT = "tensorflow/serving/predict"
 _VERSION = 1
+_WAITS = "^"  # before the name of a node that only has to run first
+_INPUTS, _OUTPUTS = "splitquant_inputs", "splitquant_outputs"  # collections: a signature has no order
 
 
 @dataclass(frozen=True)
@@ -51,9 +54,11 @@ def saved_model_bytes(graph_def: Any, inputs: Sequence[GraphEnd], outputs: Seque
     meta.graph_def.CopyFrom(graph_def)
     signature = meta.signature_def[_SIGNATURE]
     signature.method_name = _PREDICT
-    for ends, entries in ((inputs, signature.inputs), (outputs, signature.outputs)):
+    sides = (inputs, signature.inputs, _INPUTS), (outputs, signature.outputs, _OUTPUTS)
+    for ends, entries, collection in sides:
         for end in ends:
             entries[end.name].CopyFrom(_tensor_info(graph.get_tensor_by_name(end.tensor)))
+        meta.collection_def[collection].bytes_list.value.extend(end.name.encode() for end in ends)
     return bytes(model.SerializeToString(deterministic=True))
 
 
@@ -84,7 +89,7 @@ class OpenedGraph:
 
 
 def opened(content: bytes) -> OpenedGraph:
-    """Return the graph of a SavedModel's file."""
+    """Return the graph of a SavedModel's file, with inputs and outputs in the order they were written in."""
     model = saved_model_pb2.SavedModel.FromString(content)
     meta = model.meta_graphs[0]
     graph_def = meta.graph_def
@@ -94,25 +99,76 @@ def opened(content: bytes) -> OpenedGraph:
 
     wrapped = tf.compat.v1.wrap_function(imported, [])
     signature = meta.signature_def[_SIGNATURE]
-    ends = [{key: info.name for key, info in side.items()} for side in (signature.inputs, signature.outputs)]
+    sides = (signature.inputs, _INPUTS), (signature.outputs, _OUTPUTS)
+    ends = [{key: side[key].name for key in _ordered(meta, side, name)} for side, name in sides]
     return OpenedGraph(graph_def, wrapped, *ends)
+
+
+def _ordered(meta: Any, entries: Mapping[str, Any], collection: str) -> list[str]:
+    """Return the keys of a side of a signature; a map's own order differs from process to process."""
+    written = [key.decode() for key in meta.collection_def[collection].bytes_list.value]
+    return written if set(written) == set(entries) else sorted(entries)
+
+
+@dataclass(frozen=True)
+class GraphPart:
+    """What computes some tensors of a graph of others.
+
+    Parameters
+    ----------
+    read
+        Those of the others that it reads.
+    """
+
+    graph_def: Any
+    read: frozenset[str]
+    computed: Sequence[str]
+
+    def imported(self, fed: Mapping[str, Any]) -> list[Any]:
+        """Return what it computes, in the current graph, of tensors by their names in the whole one."""
+        mapped = {name: fed[name] for name in self.read}
+        return list(tf.import_graph_def(self.graph_def, mapped, list(self.computed), name="stage"))
+
+
+def part_of(graph_def: Any, given: Collection[str], computed: Sequence[str]) -> GraphPart:
+    """Return the part of a graph that computes tensors, where others are given.
+
+    TensorFlow's own `prune` also copies what lies before the given tensors, and fails where that reads
+    another tensor of an operator of which one is given.
+    """
+    nodes = {node.name: node for node in graph_def.node}
+    wanted, kept, read = list(computed), set[str](), set[str]()
+    while wanted:
+        name = wanted.pop().partition(":")[0]
+        if name in kept:
+            continue
+        kept.add(name)
+        tensors = {_tensor_name(one) for one in nodes[name].input if not one.startswith(_WAITS)}
+        read |= tensors.intersection(given)
+        wanted += tensors.difference(given)
+    part = graph_pb2.GraphDef(versions=graph_def.versions, library=graph_def.library)
+    part.node.extend(node for node in graph_def.node if node.name in kept)
+    for node in part.node:  # what it waits for without reading it may lie in another part
+        inputs = [one for one in node.input if not one.startswith(_WAITS) or one[1:] in kept]
+        node.input[:] = inputs
+    return GraphPart(part, frozenset(read), computed)
+
+
+def _tensor_name(node_input: str) -> str:
+    return node_input if ":" in node_input else f"{node_input}:0"
 
 
 def cut_out(graph: OpenedGraph, inputs: Sequence[CutEnd], outputs: Sequence[CutEnd]) -> bytes:
     """Return the file of a part of a graph, from some tensors to others."""
     passed_on = {end.tensor for end in inputs}
     computed = list(dict.fromkeys(end.tensor for end in outputs if end.tensor not in passed_on))
-    part = graph.wrapped.prune(
-        [graph.tensor(end.tensor) for end in inputs], [graph.tensor(t) for t in computed]
-    )
+    part = part_of(graph.graph_def, passed_on, computed)
     with tf.Graph().as_default() as made:
         tensors, given = {}, []
         for number, end in enumerate(inputs):
             tensors[end.tensor], placeholder = _handed_in(graph.tensor(end.tensor), end, number)
             given.append(GraphEnd(end.name, placeholder.name))
-        fed = {inner.name: tensors[end.tensor] for inner, end in zip(part.inputs, inputs, strict=True)}
-        names = [tensor.name for tensor in part.outputs]
-        found = tf.import_graph_def(part.graph.as_graph_def(), fed, names, name="stage")
+        found = part.imported(tensors)
         tensors |= zip(computed, found, strict=True)
         handed_out = [
             GraphEnd(end.name, _handed_out(tensors[end.tensor], end, number).name)

@@ -1,5 +1,6 @@
 """The process with TensorFlow: does what comes over a connection, one after another, until that is closed."""
 
+import signal
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -116,15 +117,18 @@ def _form(tensor: Any) -> tuple[Any, str]:
 
 def main() -> None:
     """Answer until the other end is closed."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # what waits for an answer decides on an interrupt
     descriptor, threads = map(int, sys.argv[1:])
     tf.config.threading.set_intra_op_parallelism_threads(threads)
     tf.config.threading.set_inter_op_parallelism_threads(1)
     connection, models = Connection(descriptor), _Models(threads)
     while True:
         try:
-            command, arguments = connection.recv()
+            command, arguments, forgotten = connection.recv()
         except EOFError:
             return
+        for number in forgotten:
+            models.close(number)
         try:
             answer: tuple[bool, Any] = True, getattr(models, command)(*arguments)
         except Exception as exc:  # noqa: BLE001  TensorFlow raises anything

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from profiling.tensorflow_runtime.in_process.graph_files import OpenedGraph
+from profiling.tensorflow_runtime.in_process.graph_files import OpenedGraph, part_of
 
 Feeds = dict[str, Any]
 _LEAST_ROUNDS, _MOST_ROUNDS, _TIMED_S, _TICK_S = 8, 100, 0.4, 1e-6
@@ -24,11 +24,17 @@ def function_of(
     """
     passed_on = {key: fed for key, tensor in outputs.items() for fed, t in inputs.items() if t == tensor}
     computed = {key: tensor for key, tensor in outputs.items() if key not in passed_on}
-    fed = [graph.tensor(tensor) for tensor in inputs.values()]
-    part = graph.wrapped.prune(fed, [graph.tensor(tensor) for tensor in computed.values()])
+    part = part_of(graph.graph_def, inputs.values(), list(computed.values()))
+
+    def imported(*fed: Any) -> list[Any]:
+        return part.imported(dict(zip(inputs.values(), fed, strict=True)))
+
+    given = [graph.tensor(tensor) for tensor in inputs.values()]
+    whole = tf.compat.v1.wrap_function(imported, [tf.TensorSpec(one.shape, one.dtype) for one in given])
+    function = whole.prune(whole.inputs, whole.outputs)
 
     def run(feeds: Feeds) -> Feeds:
-        found = part(*(tf.constant(feeds[key]) for key in inputs))
+        found = function(*(tf.constant(feeds[key]) for key in inputs))
         answers = dict(zip(computed, (one.numpy() for one in found), strict=True))
         return answers | {key: np.asarray(feeds[source]) for key, source in passed_on.items()}
 

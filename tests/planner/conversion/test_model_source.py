@@ -31,6 +31,18 @@ def test_the_name_tells_what_a_model_is(tmp_path, model, kind, target):
     assert (order.kind, order.target) == (kind, target.format(tmp_path))
 
 
+@pytest.mark.parametrize("file", ["model.onnx", "model.tflite", "model/saved_model.pb"])
+def test_a_plans_folder_is_told_with_the_model_that_it_holds(tmp_path, file):
+    plan = tmp_path / "plan"
+    (plan / file).parent.mkdir(parents=True)
+    (plan / file).write_bytes(b"")
+    (plan / "manifest.json").write_text("{}")
+    with pytest.raises(ModelError) as refused:
+        conversion_request(str(plan), ConversionSpec(), {})
+    named = plan / file.removesuffix("/saved_model.pb")
+    assert f"is a plan's folder: give {named}, or `plan verify" in str(refused.value)
+
+
 def test_anything_else_is_an_onnx_file(tmp_path):
     (tmp_path / "odd:name").write_bytes(b"")
     for name in ("net.onnx", "net", "odd:name"):
