@@ -13,6 +13,8 @@ from profiling.on_device.run_clock import CPU, RunClock, RunTime
 # Below this an estimate rests on few untouched runs and on what a kernel is thought to take.
 _LEAST_UNTOUCHED = 0.3
 _CERTAINTY = 0.95  # that so many runs are untouched
+# Part of untouched runs that counts where interruptions emptied caches before: those that found them warmest.
+_QUARTER, _FEWEST = 4, 3
 
 
 @dataclass(frozen=True)
@@ -27,11 +29,14 @@ class Interruptions:
         Seconds that they computed per second of wall clock.
     waited_s
         Of each run; empty where that is not known.
+    cools_caches
+        Whether they come so often that runs rarely find caches as warm as they left them.
     """
 
     per_cpu_s: float = 0.0
     cpu_share: float = 1.0
     waited_s: tuple[float, ...] = ()
+    cools_caches: bool = False
 
     def own_seconds(self, runs_s: Sequence[float]) -> float:
         """Return what a kernel takes without interruptions.
@@ -41,7 +46,8 @@ class Interruptions:
         probability of at most r c (Markov's inequality), whatever their pattern: a scheduler's are
         regular rather than random. The lowest 1 - r c of the kernel's wall times are those of runs in
         which nothing touched it, and their middle is c. How many runs that are varies; so many are taken
-        as there are with a certainty of 95 %.
+        as there are with a certainty of 95 %. Where caches are cold, which only ever adds, it is the
+        middle of the lowest quarter of these.
 
         A kernel so long that nearly every run touches it has a mean wall time of c (1 + r w), where w is
         how long an interruption lasts; so has the whole run, so c is the mean times the run's share of
@@ -57,6 +63,8 @@ class Interruptions:
             return interquartile_mean(runs_s)
         scaled = self._scaled(runs_s)
         untouched = self._untouched(len(runs_s), scaled)
+        if self.cools_caches:
+            untouched = max(min(_FEWEST, untouched), untouched // _QUARTER)
         return interquartile_mean(sorted(runs_s)[:untouched]) if untouched else scaled
 
     def untouched(self, runs_s: Sequence[float]) -> list[float]:
@@ -81,7 +89,9 @@ class Interruptions:
 UNINTERRUPTED = Interruptions()
 
 
-def interruptions_of(runs: Sequence[RunTime], clock: RunClock) -> Interruptions:
+def interruptions_of(
+    runs: Sequence[RunTime], clock: RunClock, *, cools_caches: bool = False
+) -> Interruptions:
     """Return what interrupted runs; nothing, where the clock does not tell computing from waiting.
 
     A run that waited was interrupted at least once, also where the system counts no switches.
@@ -91,7 +101,7 @@ def interruptions_of(runs: Sequence[RunTime], clock: RunClock) -> Interruptions:
         return UNINTERRUPTED
     waited = [run.waited_s for run in runs]
     switches = sum(max(run.switches, int(run.is_disturbed)) for run in runs)
-    return Interruptions(switches / seconds, seconds / (seconds + sum(waited)), tuple(waited))
+    return Interruptions(switches / seconds, seconds / (seconds + sum(waited)), tuple(waited), cools_caches)
 
 
 def _certain_successes(trials: int, probability: float) -> int:

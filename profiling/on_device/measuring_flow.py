@@ -76,8 +76,8 @@ def measure(plan: MeasurementPlan, models: VariantSessions, feeds: Feeds, report
         seams=stage_boundary_costs(plan, stage_overheads(plan, models, variants, feeds, report)),
         wires=wire_costs(plan, models, clock),
         clock=clock.kind,
-        disturbed=clock.disturbed_share(variants[0].runs),
-        waiting=clock.waiting(variants[0].runs),
+        disturbed=clock.disturbed_share(variants[0].all_runs),
+        waiting=clock.waiting(variants[0].all_runs),
     )
 
 

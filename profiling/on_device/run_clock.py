@@ -40,11 +40,6 @@ class RunTime(NamedTuple):
     switches: int = 0
 
     @property
-    def waited_share(self) -> float:
-        """Seconds that it waited per second that it took."""
-        return self.waited_s / self.seconds if self.seconds else 0.0
-
-    @property
     def is_disturbed(self) -> bool:
         """Whether the run waited for more than 5 % of its seconds."""
         return self.waited_s > _DISTURBED * self.seconds
@@ -73,11 +68,14 @@ class RunClock:
 
     def time(self, call: Callable[[], object]) -> RunTime:
         """Return what a call takes."""
-        waited = self.waited or _nothing
-        switches, waited_s, start = self.switches(), waited(), self.seconds()
+        switches, waited_s, start = self.switches(), self.read_waited(), self.seconds()
         call()
         seconds = self.seconds() - start
-        return RunTime(seconds, max(0.0, waited() - waited_s), self.switches() - switches)
+        return RunTime(seconds, max(0.0, self.read_waited() - waited_s), self.switches() - switches)
+
+    def read_waited(self) -> float:
+        """Return how long was waited so far; 0 where the system does not tell."""
+        return self.waited() if self.waited is not None else 0.0
 
     def disturbed_share(self, runs: Sequence[RunTime]) -> float | None:
         """Return which part of runs was disturbed; None where the system does not tell."""
@@ -103,10 +101,6 @@ def clock_of(threads: int, provider: str = _CPU_PROVIDER) -> RunClock:
         return RunClock(CPU, time.thread_time, _without_processor, _involuntary_switches)
     delays = _thread_delays if _DELAYS.is_file() else None
     return RunClock(WALL, time.perf_counter, delays, _involuntary_switches)
-
-
-def _nothing() -> float:
-    return 0.0
 
 
 def _without_processor() -> float:

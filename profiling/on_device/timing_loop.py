@@ -13,7 +13,43 @@ from profiling.on_device.create_session import Feeds, session_runner, zero_feeds
 from profiling.on_device.robust_statistics import MOST_ROUNDS, sufficient_rounds
 from profiling.on_device.run_clock import WALL, RunClock, RunTime
 
-_MOST_RETAKEN = 3  # times the rounds asked for, where too many of them are disturbed
+REFERENCE, SESSION = "reference", "session"
+# Rounds that are taken for each that is asked for, where too many of them are disturbed.
+_MOST_TAKEN = 3
+_FEWEST = 8  # rounds that count, if more were taken
+# Part of runs that counts by processor time where hardly a round is warm: cold caches only ever add to a
+# run, and the lowest quarter is that with the warmest.
+_QUARTER = 4
+
+
+@dataclass(frozen=True)
+class Round:
+    """One run of each of some callables, in turn.
+
+    Parameters
+    ----------
+    runs
+        By callable.
+    is_calm
+        Whether nothing disturbed it, from the end of the round before on.
+    is_warm
+        Whether nothing disturbed the round before either: other work empties caches, and what runs next
+        fills them again in its own processor time.
+    """
+
+    runs: Mapping[Any, RunTime]
+    is_calm: bool
+    is_warm: bool
+
+    @property
+    def seconds(self) -> float:
+        """Seconds of all its runs."""
+        return sum(run.seconds for run in self.runs.values())
+
+    @property
+    def waited_share(self) -> float:
+        """Seconds that its runs waited per second of them."""
+        return sum(run.waited_s for run in self.runs.values()) / self.seconds if self.seconds else 0.0
 
 
 @dataclass(frozen=True)
@@ -23,37 +59,90 @@ class Rounds:
     Parameters
     ----------
     taken
-        Of every round, by callable.
+        Every round.
     kept
-        Numbers of the rounds that count, in order.
+        By callable, numbers of the rounds whose runs count, in the order in which they are compared.
     """
 
-    taken: Sequence[Mapping[Any, RunTime]]
-    kept: Sequence[int]
+    taken: Sequence[Round]
+    kept: Mapping[Any, Sequence[int]]
+
+    @property
+    def are_warm(self) -> bool:
+        """Whether those that count are warm."""
+        return all(self.taken[number].is_warm for numbers in self.kept.values() for number in numbers)
 
     def of(self, key: Any) -> list[RunTime]:
         """Return the runs of a callable that count."""
-        return [self.taken[number][key] for number in self.kept]
+        return [self.taken[number].runs[key] for number in self.kept[key]]
+
+    def all_of(self, key: Any) -> list[RunTime]:
+        """Return all runs of a callable."""
+        return [one.runs[key] for one in self.taken]
 
 
 def run_interleaved(work: Mapping[Any, Callable[[], object]], rounds: int, clock: RunClock) -> Rounds:
     """Return what each callable takes in each round, all run in turn in every round.
 
-    Each callable runs once before the first round, so that caches and arenas are warm. Where waiting is
-    part of what the clock shows, rounds go on until so many as asked for are not disturbed, or three
-    times as many were run; those that waited least count.
+    Each callable runs once before the first round, so that caches and arenas are warm. Each round begins
+    with another one, so that a scheduler's slices do not fall into step with them. Rounds go on until so
+    many as asked for are warm, or three times as many were taken; only warm ones count, if there are some.
+    Where hardly any is, each callable's quickest runs count by processor time, and rounds that waited least
+    by wall time; where none is, as runs are long, more rounds only help wall time.
     """
-    for call in work.values():
-        call()
-    taken: list[dict[Any, RunTime]] = []
-    calm = 0
-    most = rounds * (_MOST_RETAKEN if clock.kind == WALL else 1)
-    while calm < rounds and len(taken) < most:
-        taken.append({key: clock.time(call) for key, call in work.items()})
-        calm += clock.kind != WALL or not _whole(taken[-1]).is_disturbed
-    by_waiting = sorted(range(len(taken)), key=lambda number: _whole(taken[number]).waited_share)
-    kept = by_waiting[:rounds] if clock.kind == WALL else range(len(taken))
-    return Rounds(taken, sorted(kept))
+    waited = clock.read_waited()
+    before, waited = _next_round(work, clock, waited, Round({}, is_calm=True, is_warm=True))
+    taken: list[Round] = []
+    warm = 0
+    while warm < rounds and _goes_on(len(taken), warm, rounds, clock):
+        before, waited = _next_round(_beginning_with(work, len(taken)), clock, waited, before)
+        taken.append(before)
+        warm += before.is_warm
+    return Rounds(taken, {key: _counting(taken, key, rounds, clock) for key in work})
+
+
+def _beginning_with(work: Mapping[Any, Callable[[], object]], number: int) -> dict[Any, Callable[[], object]]:
+    """Return callables with the one of a number first, and those before it last."""
+    calls = list(work.items())
+    first = number % len(calls) if calls else 0
+    return dict(calls[first:] + calls[:first])
+
+
+def _next_round(
+    work: Mapping[Any, Callable[[], object]], clock: RunClock, waited_s: float, before: Round
+) -> tuple[Round, float]:
+    """Return a round, and how long was waited at its end.
+
+    Parameters
+    ----------
+    waited_s
+        How long was waited at the end of the round before.
+    """
+    runs = {key: clock.time(call) for key, call in work.items()}
+    now_s = clock.read_waited()
+    whole = RunTime(sum(run.seconds for run in runs.values()), now_s - waited_s)
+    is_calm = not whole.is_disturbed
+    return Round(runs, is_calm, is_calm and before.is_calm), now_s
+
+
+def _goes_on(taken: int, warm: int, rounds: int, clock: RunClock) -> bool:
+    """Return whether more rounds may be taken."""
+    if taken < rounds:
+        return True
+    return taken < _MOST_TAKEN * rounds and (clock.kind == WALL or warm > 0)
+
+
+def _counting(taken: Sequence[Round], key: Any, rounds: int, clock: RunClock) -> Sequence[int]:
+    """Return the numbers of the rounds that count of a callable, at most as many as were asked for."""
+    warm = [number for number, one in enumerate(taken) if one.is_warm]
+    fewest = min(rounds, _FEWEST)
+    if len(warm) >= fewest:
+        return warm
+    if clock.kind == WALL:
+        least = sorted(range(len(taken)), key=lambda number: taken[number].waited_share)[:rounds]
+        return sorted(least)
+    quickest = sorted(range(len(taken)), key=lambda number: taken[number].runs[key].seconds)
+    return quickest[: max(fewest, rounds // _QUARTER)]
 
 
 def time_interleaved(
@@ -62,11 +151,6 @@ def time_interleaved(
     """Return the seconds of each callable in the rounds of `run_interleaved` that count."""
     found = run_interleaved(work, rounds, clock)
     return {key: [run.seconds for run in found.of(key)] for key in work}
-
-
-def _whole(runs: Mapping[Any, RunTime]) -> RunTime:
-    """Return what all runs of a round took together."""
-    return RunTime(*map(sum, zip(*runs.values())))
 
 
 def rounds_for(call: Callable[[], object], wanted: int, clock: RunClock) -> int:
@@ -92,12 +176,12 @@ class InterleavedRuns:
     @property
     def reference(self) -> list[RunTime]:
         """Runs of the reference that count."""
-        return self.rounds.of(_REFERENCE)
+        return self.rounds.of(REFERENCE)
 
     @property
     def session(self) -> list[RunTime]:
         """Runs of the session that count."""
-        return self.rounds.of(_SESSION)
+        return self.rounds.of(SESSION)
 
     @property
     def reference_s(self) -> list[float]:
@@ -108,9 +192,6 @@ class InterleavedRuns:
     def ratio(self) -> float:
         """Median, over the rounds, of the session's seconds over those of the reference."""
         return median_ratio([run.seconds for run in self.session], self.reference_s)
-
-
-_REFERENCE, _SESSION = "reference", "session"
 
 
 def median_ratio(seconds: Sequence[float], reference_s: Sequence[float]) -> float:
@@ -136,7 +217,7 @@ class InterleavedTimer:
         self._rounds = rounds_for(self._reference, rounds, clock)
 
     def __call__(self, session: ort.InferenceSession) -> InterleavedRuns:
-        work = {_REFERENCE: self._reference, _SESSION: session_runner(session, self._feeds)}
+        work = {REFERENCE: self._reference, SESSION: session_runner(session, self._feeds)}
         return InterleavedRuns(run_interleaved(work, self._rounds, self.clock))
 
 

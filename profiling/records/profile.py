@@ -90,8 +90,8 @@ class LatencyProfile:
     samples
         Runs behind each median.
     runs_s
-        Precision -> seconds of every whole run without the profiler; of the fp32 model those beside
-        every other model.
+        Precision -> seconds of the whole runs without the profiler that count; of the fp32 model those
+        beside every other model.
     spread, noisy
         Width of the middle half of the fp32 runs over their median, by the clock that was used, and
         whether that is so wide that costs are noisy.
@@ -99,8 +99,8 @@ class LatencyProfile:
         What tells seconds: `cpu`, the time in which the thread that computes alone had a processor, or
         `wall`.
     disturbed, waiting
-        Of the fp32 runs: which part waited for a processor for more than 5 % of its seconds, and how many
-        seconds they waited per second that they took; None where the system does not tell.
+        Of all fp32 runs, also those left out of `runs_s`: which part waited for a processor for more than
+        5 % of its seconds, and how long they waited per second; None where the system does not tell.
     """
 
     model_sha256: str

@@ -167,7 +167,9 @@ class _Machine:
         wall_s = _ratio(runs, last) * statistics.median(_seconds(runs.of(0)))
         start_s = self.start_s()
         found = kernel_times(mixed.quantized, plan.switches, self.feeds, rounds, self.clock, self.threads)
-        return Timed(wall_s, _filling(found, wall_s - start_s), tuple(runs.of(last)), start_s)
+        return Timed(
+            wall_s, _filling(found, wall_s - start_s), tuple(runs.of(last)), start_s, tuple(runs.all_of(last))
+        )
 
     def stage_times(self, plan: BuiltPlan[Stage], wall_s: float, rounds: int) -> tuple[StageTime, ...]:
         """Return the seconds of a plan's stages, whose whole takes so many."""
@@ -221,8 +223,8 @@ def _record(
         seams=stage_boundary_costs(plan, _stage_overheads(plan, machine, models, variants)),
         wires=[],
         clock=machine.clock.kind,
-        disturbed=machine.clock.disturbed_share(variants[0].runs),
-        waiting=machine.clock.waiting(variants[0].runs),
+        disturbed=machine.clock.disturbed_share(variants[0].all_runs),
+        waiting=machine.clock.waiting(variants[0].all_runs),
     )
 
 

@@ -100,6 +100,16 @@ def test_own_seconds_are_at_most_those_of_the_middle(walls, rate, share):
     assert set(found.untouched(walls)) <= set(walls)
 
 
+@settings(deadline=None, max_examples=40)
+@given(PATTERNS, st.floats(20, 400), st.floats(1e-3, 0.1), SEEDS)
+def test_what_cold_caches_add_is_left_out(pattern, rate, wait_s, seed):
+    kernels_s = [share / rate for share in (0.001, 0.01, 0.1, 0.03)]
+    walls, runs = interrupted(kernels_s, pattern, rate, wait_s, seed)
+    walls[np.random.default_rng(seed).permutation(RUNS)[: RUNS * 2 // 3]] *= 1.5
+    found = interruptions_of(runs, CLOCK, cools_caches=True)
+    assert [found.own_seconds(column) for column in walls.T] == pytest.approx(kernels_s, rel=0.02)
+
+
 def test_all_that_a_run_waited_bounds_a_kernel_from_below():
     # Both interruptions of the second run fell into the kernel.
     found = Interruptions(10.0, 0.1, (7.0, 4.0))
