@@ -23,7 +23,7 @@ from planned_models import scenario_content
 import splitquant as sq
 from planner.cli.commands import main
 from planner.plan.graph_record import UnitGraph
-from planner.plan.plan_record import CostDoubt
+from planner.plan.plan_record import CostDoubt, NoisyCosts
 from splitquant._plan_graph import plan_graph
 
 mpl.use("agg")
@@ -230,6 +230,13 @@ def test_costs_in_doubt_are_told_as_the_terminal_tells_them(planned):
     assert "the built stages take 20% longer than predicted" in doubted._repr_html_()
     plain = replace(planned, plan=msgspec.structs.replace(planned.plan, cost_doubt=None))
     assert "in doubt" not in repr(plain) + plain._repr_html_()
+
+
+def test_noisy_costs_are_told_as_the_terminal_tells_them(planned):
+    noisy = NoisyCosts(device="camera", spread=0.23, clock="cpu")
+    told = replace(planned, plan=msgspec.structs.replace(planned.plan, cost_doubt=None, noisy_costs=(noisy,)))
+    assert f"{planned.status} plan for noisy costs (spread 23%), " in repr(told)
+    assert "costs are noisy: " in told._repr_html_()
 
 
 class StopError(Exception):
