@@ -83,7 +83,7 @@ def run_one(name: str, count: int) -> list[Plan]:
             mix = graph.resolve_precisions(dict.fromkeys(int8, Precision.INT8))
             mixed = open_session(rebuild(graph, calibration.at(mix), prepared.ranges), runtime)
             work = {i: _once(one, samples[0]) for i, one in enumerate((reference, mixed))}
-            seconds = time_interleaved(work, _ROUNDS)
+            seconds = time_interleaved(work, _ROUNDS, runtime.clock)
             chosen = [unit.index in mix for unit in graph.units]
             plans.append(
                 Plan(
@@ -164,7 +164,7 @@ def isolated(prepared: Prepared, indices: Iterable[int]) -> dict[tuple[int, Prec
                 end.name: np.zeros(end.shape, np.uint8 if "uint8" in end.type else _dtype(end.type))
                 for end in session.get_inputs()
             }
-            times = time_interleaved({0: _once(session, feeds)}, 10)[0]
+            times = time_interleaved({0: _once(session, feeds)}, 10, prepared.runtime.clock)[0]
             seconds[unit.index, precision] = statistics.median(times)
     return seconds
 

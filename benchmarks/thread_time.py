@@ -1,6 +1,5 @@
 """Seconds of models that run in turn, as processor time of the one thread that they compute on."""
 
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -9,6 +8,7 @@ import numpy as np
 
 from profiling.arrays import Array, Feeds
 from profiling.graph.any_model import AnyModel
+from profiling.on_device.run_clock import clock_of
 from profiling.on_device.timing_loop import rounds_for, time_interleaved
 from profiling.runtime.open_session import Runtime
 from profiling.stage_session import open_stage
@@ -47,8 +47,8 @@ def take_turns(models: Sequence[tuple[AnyModel, Feeds]]) -> Turns:
             number: partial(session.run, None, dict(feeds))
             for number, (session, (_, feeds)) in enumerate(zip(sessions, models, strict=True))
         }
-        rounds = rounds_for(calls[0], 0, time.thread_time)
-        seconds = time_interleaved(calls, rounds, time.thread_time)
+        rounds = rounds_for(calls[0], 0, clock_of(1))
+        seconds = time_interleaved(calls, rounds, clock_of(1))
         found.append([seconds[number] for number in range(len(models))])
     fewest = min(len(runs[0]) for runs in found)
     return Turns(np.asarray([[model[:fewest] for model in runs] for runs in found]))

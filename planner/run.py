@@ -53,7 +53,7 @@ def plan_scenario(scenario: Scenario, progress: Progress = silent) -> Outcome:
     require_equal_chain(verification)
     plan = with_measured(plan, scenario, verification)
     alone = single_device_rows(solved.found.problem, measured.options)
-    plan = msgspec.structs.replace(plan, single_device=alone)
+    plan = msgspec.structs.replace(plan, single_device=alone, noisy_costs=measured.noisy_costs)
     prepared.warn_of_samples()
     return Outcome(
         plan, built, measured.profiles(state.latency), broken_budget_sentences(scenario, verification)

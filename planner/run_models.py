@@ -38,7 +38,8 @@ def plan_models(several: SeveralModels, progress: Progress = silent) -> ModelsOu
         one.name: _model_outcome(models, solved, state, number, progress)
         for number, one in enumerate(several.models)
     }
-    record = assemble_models(several, solved, {name: outcome.plan for name, outcome in outcomes.items()})
+    plans = {name: outcome.plan for name, outcome in outcomes.items()}
+    record = msgspec.structs.replace(assemble_models(several, solved, plans), noisy_costs=models.noisy_costs)
     failures = [f"{name}: {text}" for name, outcome in outcomes.items() for text in outcome.failures]
     return ModelsOutcome(record, outcomes, tuple(failures))
 
@@ -82,6 +83,7 @@ def _model_outcome(
             share=several.models[model].share,
             requests_per_s=several.requests_per_s and several.requests_per_s * several.models[model].share,
         ),
+        noisy_costs=models.noisy_costs,
     )
     verification = verify(
         target, measured.prepared.evaluation, measured.prepared.runtime, measured.prepared.metric, progress

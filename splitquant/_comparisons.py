@@ -187,7 +187,10 @@ class Comparison:
         counts = (len(record.rows), "row"), (len(self.breakpoints), "breakpoint")
         unused = f"; {record.unused_links_text}: links=" if record.unused_links_text else ""
         plans = counted(len(record.plans), "plan") if record.plans else "no plan"
-        return f"{links}: {', '.join((plans, *(counted(*one) for one in counts)))}{unused}"
+        from planner.verification.noisy_costs import of_costs_text
+
+        noisy = of_costs_text(record.noisy_costs)
+        return f"{links}: {', '.join((plans, *(counted(*one) for one in counts)))}{noisy}{unused}"
 
     def _repr_html_(self) -> str:
         unit = self.record.unit

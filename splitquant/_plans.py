@@ -211,14 +211,18 @@ class PlanResult:
         seconds = f"{self.plan.predicted.latency_s * MILLI:.4g} ms"
         on_links = f"{self.plan.predicted.transfer_s * MILLI:.4g} ms of it on links"
         broken = f"; {self.reason}" if self.reason else ""
-        doubted = " for costs in doubt" if self.plan.cost_doubt else ""
+        from planner.verification.noisy_costs import of_costs_text
+
+        doubted = of_costs_text(self.plan.noisy_costs, self.plan.cost_doubt)
         return f"{self.status} plan{doubted}, {seconds} for one request, {on_links}{broken}"
 
     def _repr_html_(self) -> str:
         from planner.verification.cost_doubt import cost_doubt_text
+        from planner.verification.noisy_costs import noisy_costs_text
 
-        doubt = self.plan.cost_doubt
+        doubt, noisy = self.plan.cost_doubt, noisy_costs_text(self.plan.noisy_costs)
         doubts = [] if doubt is None else [paragraph(cost_doubt_text(doubt))]
+        doubts += [paragraph(noisy)] if noisy else []
         return "".join((heading(self._in_words()), *doubts, *self._html_tables()))
 
     def _html_tables(self) -> list[str]:
@@ -304,11 +308,17 @@ class ModelsResult:
         return target
 
     def __repr__(self) -> str:
-        return f"<ModelsResult: {self.reason or self.status} ({', '.join(self.models) or 'no plan'})>"
+        names = ", ".join(self.models) or "no plan"
+        return f"<ModelsResult: {self.reason or self.status + self._of_costs()} ({names})>"
+
+    def _of_costs(self) -> str:
+        from planner.verification.noisy_costs import of_costs_text
+
+        return of_costs_text(self.plan.noisy_costs)
 
     def _repr_html_(self) -> str:
         rows = [(name, one.status, (one.latency_s or 0.0) * MILLI) for name, one in self.models.items()]
-        title = self.reason or f"{self.status} plan of {len(rows)} models"
+        title = self.reason or f"{self.status} plan of {len(rows)} models{self._of_costs()}"
         return heading(title) + (html_table(("model", "status", "latency ms"), rows) if rows else "")
 
 

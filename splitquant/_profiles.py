@@ -79,9 +79,9 @@ class ProfileResult:
     def _repr_html_(self) -> str:
         latency = self.profile.latency
         rows = [(name, s * MILLI) for name, s in self.wall_s.items()]
-        busy = "; the machine was busy: better measure again" if latency.noisy else ""
+        noisy = "; costs are noisy: better measure again when less else runs" if latency.noisy else ""
         counts = f"{counted(latency.threads, 'thread')}, {counted(latency.samples, 'run')}"
-        about = f"{latency.processor}, {counts}{busy}"
+        about = f"{latency.processor}, {counts}{noisy}"
         table = html_table(("precision", "whole run ms"), rows)
         return heading(f"Profile of {self.device}, measured on this machine") + table + paragraph(about)
 

@@ -116,6 +116,7 @@ def compare_fleet(
         solves=planner.solves,
         runtime_s=time.perf_counter() - begun,
         fleet=found,
+        noisy_costs=measured.noisy_costs,
     )
     return CompareResult(record, plans, measured)
 
@@ -189,6 +190,7 @@ def compare(
         runtime_s=time.perf_counter() - begun,
         front=front,
         plan_set=plan_set,
+        noisy_costs=measured.noisy_costs,
     )
     return CompareResult(record, plans, measured)
 

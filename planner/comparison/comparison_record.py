@@ -4,7 +4,7 @@ import msgspec
 
 from planner.comparison.fleet.fleet_records import FleetPlans
 from planner.json_record import Record
-from planner.plan.plan_record import Cut, Measured, TooFewSamples
+from planner.plan.plan_record import Cut, Measured, NoisyCosts, TooFewSamples
 from profiling.precision import Precision
 
 FORMAT = 2
@@ -196,6 +196,8 @@ class Comparison(Record, frozen=True, kw_only=True):
         Where each plan is best; empty where that is not found exactly (another objective than latency).
     solves
         Programs that pieces and rows asked for, baselines left out.
+    noisy_costs
+        Devices whose costs are noisy: each `status`, and where each plan is best, is for these.
     """
 
     format: int
@@ -212,6 +214,7 @@ class Comparison(Record, frozen=True, kw_only=True):
     front: ParetoFront | None = None
     plan_set: PlanSet | None = None
     fleet: FleetPlans | None = None
+    noisy_costs: tuple[NoisyCosts, ...] = ()
 
     @property
     def unused_links_text(self) -> str:

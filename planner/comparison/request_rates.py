@@ -13,7 +13,7 @@ from planner.comparison.plan_registry import summary_text
 from planner.errors import UsageError
 from planner.json_record import Record
 from planner.plan.configuration import configuration_of
-from planner.plan.plan_record import Cut
+from planner.plan.plan_record import Cut, NoisyCosts
 from planner.problem.cost_evaluation import evaluate, is_feasible
 from planner.problem.placement_problem import Choice
 from planner.problem.quantities import CostMetric, Quantity
@@ -96,6 +96,8 @@ class RateComparison(Record, frozen=True, kw_only=True):
         Each model planned as if it had the devices for itself; None where that breaks a budget.
     complete
         Whether the ranges reach the highest rate that was asked for.
+    noisy_costs
+        Devices whose costs are noisy: each `status` is for these.
     """
 
     format: int
@@ -108,6 +110,7 @@ class RateComparison(Record, frozen=True, kw_only=True):
     alone: RatePlan | None
     complete: bool
     runtime_s: float
+    noisy_costs: tuple[NoisyCosts, ...] = ()
 
 
 def compare_rates(
@@ -161,6 +164,7 @@ def compare_rates(
         alone=_alone(models, states),
         complete=ranges[-1].high >= high,
         runtime_s=time.perf_counter() - begun,
+        noisy_costs=models.noisy_costs,
     )
 
 

@@ -3,7 +3,7 @@
 import msgspec
 
 from planner.json_record import Record
-from planner.plan.plan_record import Objective, SolverRun
+from planner.plan.plan_record import NoisyCosts, Objective, SolverRun
 
 MODELS_FORMAT = 1
 
@@ -61,3 +61,4 @@ class ModelsPlan(Record, frozen=True, kw_only=True):
     memory_bytes: dict[str, int] = msgspec.field(default_factory=dict)
     traffic_bytes: dict[str, float] = msgspec.field(default_factory=dict)
     models: tuple[ModelEntry, ...] = ()
+    noisy_costs: tuple[NoisyCosts, ...] = ()

@@ -331,6 +331,24 @@ class CostDoubt(Record, frozen=True, kw_only=True):
     difference: float
 
 
+class NoisyCosts(Record, frozen=True, kw_only=True):
+    """A device whose costs are noisy: the runs that they were measured with spread far.
+
+    Parameters
+    ----------
+    spread
+        Width of the middle half of the fp32 model's runs over their median, by the clock.
+    clock, disturbed, waiting
+        As in the device's profile.
+    """
+
+    device: str
+    spread: float
+    clock: str
+    disturbed: float | None = None
+    waiting: float | None = None
+
+
 class PartOf(Record, frozen=True, kw_only=True):
     """One of several models that were planned together: `objective` and `solver` are of all of them."""
 
@@ -349,7 +367,7 @@ class Plan(Record, frozen=True, kw_only=True):
     several models there is none.
     `too_few_samples` says what more samples would allow: `status` speaks of what these could show.
     `cost_doubt` says where the built stages took another time than predicted: `status`, `objective` and
-    `predicted` speak of costs that are in doubt then.
+    `predicted` speak of costs that are in doubt then. `noisy_costs` says whose costs are noisy, and how far.
     """
 
     format: int
@@ -368,6 +386,7 @@ class Plan(Record, frozen=True, kw_only=True):
     single_device: tuple[SingleDevice, ...] = ()
     too_few_samples: tuple[TooFewSamples, ...] = ()
     cost_doubt: CostDoubt | None = None
+    noisy_costs: tuple[NoisyCosts, ...] = ()
     converted_from: ConvertedFrom | None = None
     part_of: PartOf | None = None
     scenario: msgspec.Raw

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from math import inf
 
 from planner.costs.formulation import formulate_several
+from planner.plan.plan_record import NoisyCosts
 from planner.problem.cost_evaluation import evaluate
 from planner.problem.placement_problem import Choice, PlacementProblem
 from planner.problem.quantities import Limit, Quantity
@@ -27,6 +28,7 @@ from planner.solver.result import SolveResult, replace_choice
 from planner.solver.solve import solve
 from planner.solver.solver_options import SolverOptions
 from planner.verification.error_budgets import has_error_budget
+from planner.verification.noisy_costs import noisiest
 from profiling.records.profile import LatencyProfile
 
 log = logging.getLogger(__name__)
@@ -45,6 +47,11 @@ class MeasuredModels:
     def options(self) -> SolverOptions:
         """How their problems are solved."""
         return self.measured[0].options
+
+    @property
+    def noisy_costs(self) -> tuple[NoisyCosts, ...]:
+        """Devices whose costs are noisy for one of the models."""
+        return noisiest([one.noisy_costs for one in self.measured])
 
     @property
     def searches(self) -> tuple[NoiseLimitSearch, ...]:

@@ -14,7 +14,7 @@ from planner.deployment.build import build
 from planner.deployment.built_models import BuiltModels, VerificationTarget, verification_target
 from planner.inputs.prepared_scenario import Prepared
 from planner.plan.configuration import Configuration, configuration_of
-from planner.plan.plan_record import Metrics
+from planner.plan.plan_record import Metrics, NoisyCosts
 from planner.problem.placement_problem import Choice, PlacementProblem
 from planner.refinement.noise_limit_search import NoiseLimitSearch
 from planner.refinement.planning_problem import PlanningProblem
@@ -22,6 +22,7 @@ from planner.refinement.time_in_place import time_in_place
 from planner.scenario.schema import Scenario
 from planner.solver.solver_options import SolverOptions
 from planner.verification.measure_errors import measure_errors
+from planner.verification.noisy_costs import noisy_costs_of
 from profiling.latency.plan_corrections import PlanTiming
 from profiling.progress import Progress, silent
 from profiling.quantization.qdq_model import Scheme
@@ -54,6 +55,11 @@ class MeasuredScenario:
     def scenario(self) -> Scenario:
         """The scenario that was measured."""
         return self.prepared.scenario
+
+    @property
+    def noisy_costs(self) -> tuple[NoisyCosts, ...]:
+        """Devices whose costs are noisy."""
+        return noisy_costs_of(self.latency)
 
     @property
     def options(self) -> SolverOptions:

@@ -30,6 +30,7 @@ from planner.report.tables.comparison_table import (
     worth_lines,
 )
 from planner.scenario.schema import Scenario
+from planner.verification.noisy_costs import noisy_costs_text, of_costs_text
 from profiling.graph.operator_graph import OperatorGraph
 
 _STYLE_OF_METRIC = {
@@ -101,9 +102,13 @@ def comparison_page(
     return render(
         "comparison",
         data,
-        title=f"{name}: plans compared",
+        title=f"{name}: plans compared{of_costs_text(comparison.noisy_costs)}",
         lead=_lead(comparison),
-        worth=[*worth_lines(comparison, "the table below"), *too_few_lines(comparison)],
+        worth=[
+            *([noisy] if (noisy := noisy_costs_text(comparison.noisy_costs)) else []),
+            *worth_lines(comparison, "the table below"),
+            *too_few_lines(comparison),
+        ],
         unit=comparison.unit,
         slider=_slider(comparison),
         pieces=list(_range_rows(comparison, formatted)),

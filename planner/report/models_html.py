@@ -8,24 +8,32 @@ from markupsafe import Markup
 from planner.plan.models_record import ModelsPlan
 from planner.report.html_page import Cells, render
 from planner.report.html_values import FormattedValues, join
+from planner.verification.noisy_costs import noisy_costs_text, of_costs_text
 
 
 def models_page(record: ModelsPlan) -> str:
     """Return the page of a plan for several models as HTML."""
     formatted = FormattedValues(record)
+    of_costs = of_costs_text(record.noisy_costs)
     return render(
         "models",
         {},
-        title=f"{len(record.models)} models on the same devices: the {record.status} plan",
+        title=f"{len(record.models)} models on the same devices: the {record.status} plan{of_costs}",
         lead=Markup(
             "A request takes {} in the mean over all models, when nothing else runs; the plan is proved to "
             "within {} of the best."
-        ).format(formatted("ms", "latency_s"), formatted("percent", "objective", "gap")),
+        ).format(formatted("ms", "latency_s"), formatted("percent", "objective", "gap"))
+        + _noisy_sentence(record),
         models=list(_model_rows(record, formatted)),
         places=list(_place_rows(record, formatted)),
         proof=list(_proof_rows(record, formatted)),
         footer=f"splitquant {version('splitquant')}",
     )
+
+
+def _noisy_sentence(record: ModelsPlan) -> str:
+    text = noisy_costs_text(record.noisy_costs)
+    return f" {text[0].upper()}{text[1:]}." if text else ""
 
 
 def _model_rows(record: ModelsPlan, formatted: FormattedValues) -> Iterator[Cells]:
@@ -54,7 +62,7 @@ def _place_rows(record: ModelsPlan, formatted: FormattedValues) -> Iterator[Cell
 
 
 def _proof_rows(record: ModelsPlan, formatted: FormattedValues) -> Iterator[Cells]:
-    yield "status", formatted("text", "status")
+    yield "status", formatted("text", "status") + of_costs_text(record.noisy_costs)
     yield f"objective: {record.objective.name}", formatted("significant4", "objective", "value")
     yield "no plan can be below", formatted("significant4", "objective", "bound")
     yield (

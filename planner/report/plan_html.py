@@ -27,6 +27,7 @@ from planner.scenario.loader import parse_scenario
 from planner.scenario.schema import Scenario
 from planner.verification.budget_margins import larger_error_text, share_interval
 from planner.verification.cost_doubt import cost_doubt_text, difference_text
+from planner.verification.noisy_costs import noisy_costs_text, of_costs_text
 from planner.verification.sample_size import samples_note_text, too_few_text
 from profiling.graph.operator_graph import OperatorGraph
 from profiling.runtime_names import LITERT, ONNX_RUNTIME, TENSORFLOW
@@ -133,7 +134,7 @@ def _title(plan: Plan, name: str, formatted: FormattedValues) -> str:
         longer = difference_text(plan.cost_doubt)
         return f"{name}: {latency} predicted, in doubt: the built stages take {longer}"
     compared = against_single_device(plan)
-    return f"{name}: {latency}" + (f", {compared}" if compared else "")
+    return f"{name}: {latency}{of_costs_text(plan.noisy_costs)}" + (f", {compared}" if compared else "")
 
 
 def _single_device_rows(plan: Plan, formatted: FormattedValues) -> Iterator[Cells]:
@@ -154,14 +155,17 @@ def _proof_text(plan: Plan, costs: str, formatted: FormattedValues) -> Markup:
         proof = Markup("with {}, no plan has a {} better by more than {}: that is proved").format(
             costs, name, formatted("percent", "objective", "gap")
         )
-    return proof + (", but these costs are in doubt" if plan.cost_doubt else "")
+    buts = ["in doubt"] if plan.cost_doubt else []
+    buts += ["noisy"] if plan.noisy_costs else []
+    return proof + (f", but these costs are {' and '.join(buts)}" if buts else "")
 
 
 def _doubt_lines(plan: Plan, scenario: Scenario) -> Iterator[str]:
     """Yield why seconds or errors may not be what they seem."""
     doubt = cost_doubt_text(plan.cost_doubt) if plan.cost_doubt is not None else ""
+    noisy = noisy_costs_text(plan.noisy_costs)
     notes = samples_note_text(plan.measured), larger_error_text(plan)
-    for text in (cost_origins_text(scenario), doubt, *notes):
+    for text in (cost_origins_text(scenario), doubt, noisy, *notes):
         if text:
             yield text[0].upper() + text[1:]
 
@@ -350,7 +354,7 @@ def _cut_rows(plan: Plan, formatted: FormattedValues) -> Iterator[Cells]:
 
 
 def _proof_rows(plan: Plan, formatted: FormattedValues) -> Iterator[Cells]:
-    yield "status", formatted("text", "status") + (" for costs in doubt" if plan.cost_doubt else "")
+    yield "status", formatted("text", "status") + of_costs_text(plan.noisy_costs, plan.cost_doubt)
     if why := why_feasible(plan):
         yield "why it is not proved optimal", why
     style = _STYLE_OF_OBJECTIVE.get(plan.objective.name, "significant4")

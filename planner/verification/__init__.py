@@ -8,6 +8,7 @@ cost_doubt: whether the built stages take the time that was predicted for them
 error_budgets: which error budgets a plan keeps, as measured and with a margin for few samples
 integer_kernels: how many kernels compute on integers once the runtime has optimized the models
 measure_errors: runs a plan and the fp32 model on samples: errors, accuracy and noise
+noisy_costs: whether runs that costs were measured with spread too far
 sample_size: budgets that the samples are too few to show, and how many would do
 stage_chain: runs a chain of stages on this machine, handing each cut tensor from one to the next
 stage_times: seconds of stages over those of the fp32 model in the same runtime

@@ -29,5 +29,5 @@ def ratios_to_whole(
         return stage_ratios(content_of(source), stages, {**feeds, **given}, runtime.threads)
     whole = open_stage(source, runtime)
     sessions = [open_stage(model, runtime) for model in stages]
-    rounds = rounds_for(partial(whole.run, None, dict(feeds)), 0)
-    return time_stages([whole] * len(sessions), sessions, feeds, rounds, given)
+    rounds = rounds_for(partial(whole.run, None, dict(feeds)), 0, runtime.clock)
+    return time_stages([whole] * len(sessions), sessions, feeds, rounds, runtime.clock, given)

@@ -11,12 +11,13 @@ import numpy as np
 
 from profiling.arrays import Feeds
 from profiling.graph.any_model import AnyModel
-from profiling.on_device.timing_loop import rounds_for, time_interleaved
+from profiling.on_device.timing_loop import median_ratio, rounds_for, time_interleaved
 from profiling.runtime.open_session import Runtime
 from profiling.runtime_names import TENSORFLOW
 from profiling.stage_session import open_stage, runtime_of_model
 from profiling.tensorflow_runtime.stage_times import content_of, stage_ratios
 
+_BASE = (-1, -1)  # the fp32 model among the stages, which are (chain, position)
 _SESSIONS = 3  # where a session's memory lies makes a few percent: the median counts
 
 
@@ -57,7 +58,8 @@ def _ratios(
 ) -> list[list[float]]:
     keys = list(dict.fromkeys(stage.key for chain in chains for stage in chain))
     bases = {key: open_stage(fp32[key[0]], key[1]) for key in keys if key[0] != TENSORFLOW}
-    work = {(-1, keys.index(key)): partial(base.run, None, dict(feeds)) for key, base in bases.items()}
+    # Each runtime has a clock of its own, so those that share one run in turn.
+    work = {key: {_BASE: partial(base.run, None, dict(feeds))} for key, base in bases.items()}
     apart: dict[tuple[int, int], float] = {}
     for number, chain in enumerate(chains):
         values = dict(feeds)
@@ -69,16 +71,13 @@ def _ratios(
                 whole = content_of(fp32[TENSORFLOW])
                 apart[number, position] = stage_ratios(whole, [stage.model], values, stage.runtime.threads)[0]
             else:
-                work[number, position] = partial(session.run, None, stage_feeds)
+                work[stage.key][number, position] = partial(session.run, None, stage_feeds)
             values.update(zip(names, session.run(None, stage_feeds), strict=True))
-    rounds = max((rounds_for(call, 0) for key, call in work.items() if key[0] < 0), default=0)
-    seconds = {key: np.asarray(row) for key, row in time_interleaved(work, rounds).items()}
+    ratios = dict(apart)
+    for (_, runtime), calls in work.items():
+        rounds = rounds_for(calls[_BASE], 0, runtime.clock)
+        seconds = time_interleaved(calls, rounds, runtime.clock)
+        ratios |= {place: median_ratio(own_s, seconds[_BASE]) for place, own_s in seconds.items()}
     return [
-        [
-            apart[number, position]
-            if (number, position) in apart
-            else float(np.median(seconds[number, position] / seconds[-1, keys.index(stage.key)]))
-            for position, stage in enumerate(chain)
-        ]
-        for number, chain in enumerate(chains)
+        [ratios[number, position] for position in range(len(chain))] for number, chain in enumerate(chains)
     ]

@@ -164,9 +164,9 @@ def time_plan(
     """
     tagged = tag_model(plan.mixed, graph, plan.mix)
     models = _InMemory([Variant(graph.model, graph.model), Variant(plan.mixed, tagged)], runtime)
-    fp32_s, ratios = [], []
+    fp32_s, ratios, clock = [], [], runtime.clock
     for _ in range(_SESSIONS):
-        timer = InterleavedTimer(models.plain(0), feeds, rounds)
+        timer = InterleavedTimer(models.plain(0), feeds, rounds, clock)
         runs = timer(models.plain(1))
         fp32_s += runs.reference_s
         ratios.append(runs.ratio)
@@ -176,7 +176,7 @@ def time_plan(
     whole = Timed(
         wall_s=float(np.median(ratios)) * reference_s,
         profiled=kernels.scaled(reference_s / float(np.median(traced_fp32_s))),
-        start_s=least_seconds(models.overflow_probe()),
+        start_s=least_seconds(models.overflow_probe(), clock),
     )
     stages = _time_stages(plan, whole.wall_s, feeds, runtime, rounds)
     return PlanTiming(planned_units(graph), planned_switches(graph), plan.mix, reference_s, whole, stages)
@@ -191,9 +191,10 @@ def _time_stages(
     for _ in range(_SESSIONS):
         whole = open_session(plan.mixed, runtime)
         stages = [open_session(model, runtime) for _, model in plan.stages]
-        count = rounds_for(partial(whole.run, None, dict(feeds)), rounds)
-        ratios.append(time_stages([whole] * len(stages), stages, feeds, count, plan.handed_over))
-        del whole, stages  # models may be large
+        count = rounds_for(partial(whole.run, None, dict(feeds)), rounds, runtime.clock)
+        wholes = [whole] * len(stages)
+        ratios.append(time_stages(wholes, stages, feeds, count, runtime.clock, plan.handed_over))
+        del whole, wholes, stages  # models may be large
     middle = np.median(np.asarray(ratios), axis=0) * whole_s
     return tuple(
         StageTime(units, float(seconds)) for (units, _), seconds in zip(plan.stages, middle, strict=True)

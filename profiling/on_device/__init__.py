@@ -5,6 +5,7 @@ conversion_costs: seconds of a tensor's conversions between precisions (switches
 cost_fits: seconds of units, stage boundaries and wires from those of kernels
 create_session: ONNX Runtime's sessions and their options: threads, optimization, traces
 device_main: the command on the device, and the files of the bundle that it reads
+interruptions: a kernel's own seconds, from runs that other work interrupted
 kernels: seconds of kernels by the unit or switch that they work for
 latency_record: the measured record, written as JSON
 measurement_order: what is to be measured
@@ -12,6 +13,7 @@ measuring_flow: what is timed in which order, and the record that comes of it
 onnx_reader: reads node names and edges of an ONNX file without onnx, which old systems often lack
 processor: what the processor is, and whether its int8 kernels overflow
 robust_statistics: interquartile mean, relative interquartile range, and how often to measure
+run_clock: the clock of runs: processor time where one thread computes, else wall clock
 timing_loop: interleaved timing of calls and sessions
 variant_sessions: what opens the models of a measurement plan
 variant_times: seconds of each variant as a whole, and of its kernels

@@ -11,8 +11,9 @@ from enum import Enum
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from profiling.on_device.interruptions import UNINTERRUPTED, Interruptions
 from profiling.on_device.onnx_reader import Node, read_nodes
-from profiling.on_device.robust_statistics import interquartile_mean, relative_iqr
+from profiling.on_device.robust_statistics import relative_iqr
 
 NESTED = "@nested@"  # in the name of a node whose seconds are part of the If, Loop or Scan around it
 _SUFFIX = "_kernel_time"
@@ -69,9 +70,10 @@ class Kernel:
 
 @dataclass(frozen=True)
 class KernelTimes:
-    """All kernels of one model."""
+    """All kernels of one model, and what interrupted the runs that they were timed in."""
 
     kernels: tuple[Kernel, ...]
+    interruptions: Interruptions = UNINTERRUPTED
 
     @property
     def count(self) -> int:
@@ -97,12 +99,19 @@ class KernelTimes:
         return dict(seconds)
 
     def relative_iqrs(self, kind: OwnerKind) -> dict[int, float]:
-        """Return index -> relative interquartile range, over the runs, of the seconds of owners of a kind."""
+        """Return index -> relative interquartile range of the seconds of owners of a kind.
+
+        It is that of the runs in which nothing interrupted the owner, if there are some.
+        """
         runs: dict[int, list[tuple[float, ...]]] = defaultdict(list)
         for kernel in self.kernels:
             if kernel.owner.kind is kind:
                 runs[kernel.owner.index].append(kernel.runs_s)
-        return {index: relative_iqr([sum(run) for run in zip(*each)]) for index, each in runs.items()}
+        sums = {index: [sum(run) for run in zip(*each)] for index, each in runs.items()}
+        return {
+            index: relative_iqr(self.interruptions.untouched(seconds) if seconds else [])
+            for index, seconds in sums.items()
+        }
 
     def as_unprofiled(self, wall_s: float) -> KernelTimes:
         """Return these times with the profiler's own cost taken off, so that they fit into `wall_s`.
@@ -116,16 +125,44 @@ class KernelTimes:
         constant = min(excess / self.count, min(kernel.seconds for kernel in self.kernels))
         rest = self.total_s - constant * self.count
         if rest <= 0:  # all kernels took the same, and nothing but the profiler
-            return KernelTimes(tuple(replace(k, seconds=wall_s / self.count) for k in self.kernels))
+            return self._with([wall_s / self.count] * self.count)
         scale = wall_s / rest
-        return KernelTimes(tuple(replace(k, seconds=(k.seconds - constant) * scale) for k in self.kernels))
+        return self._with([(kernel.seconds - constant) * scale for kernel in self.kernels])
 
     def scaled(self, factor: float) -> KernelTimes:
         """Return these times on a machine that takes `factor` times as long."""
-        return KernelTimes(tuple(replace(k, seconds=k.seconds * factor) for k in self.kernels))
+        return self._with([kernel.seconds * factor for kernel in self.kernels])
+
+    def _with(self, seconds: Sequence[float]) -> KernelTimes:
+        kernels = tuple(replace(kernel, seconds=own) for kernel, own in zip(self.kernels, seconds))
+        return replace(self, kernels=kernels)
 
 
-def read_kernels(profile: Path, optimized: Path) -> KernelTimes:
+@dataclass(frozen=True)
+class TracedRuns:
+    """The last runs under the profiler, behind those that warmed up.
+
+    Parameters
+    ----------
+    taken
+        How many.
+    kept
+        Which of them count.
+    interruptions
+        What interrupted those.
+    """
+
+    taken: int
+    kept: Sequence[int]
+    interruptions: Interruptions = UNINTERRUPTED
+
+    def of(self, times: Sequence[float]) -> list[float]:
+        """Return the times that count of those of a kernel; all if it did not run in each run."""
+        last = times[-self.taken :]
+        return [last[number] for number in self.kept] if len(last) == self.taken else list(times)
+
+
+def read_kernels(profile: Path, optimized: Path, runs: TracedRuns | None = None) -> KernelTimes:
     """Return the kernels of a tagged model from the runtime's profile and the graph that it ran.
 
     Parameters
@@ -134,6 +171,8 @@ def read_kernels(profile: Path, optimized: Path) -> KernelTimes:
         The JSON that the session wrote.
     optimized
         The optimized model that the session wrote; tells the neighbours of unnamed layout kernels.
+    runs
+        Those that count; without it all, and as if nothing interrupted them.
     """
     micros: dict[str, list[float]] = defaultdict(list)
     op_types: dict[str, str] = {}
@@ -144,18 +183,13 @@ def read_kernels(profile: Path, optimized: Path) -> KernelTimes:
         micros[kernel].append(float(event["dur"]))
         op_types[kernel] = event["args"]["op_name"]
     neighbours = _neighbours(read_nodes(optimized))
-    return KernelTimes(
-        tuple(
-            Kernel(
-                name,
-                op_types[name],
-                _owner(name, neighbours),
-                interquartile_mean(times) * _MICRO,
-                tuple(time * _MICRO for time in times),
-            )
-            for name, times in micros.items()
-        )
-    )
+    interruptions = UNINTERRUPTED if runs is None else runs.interruptions
+    kernels = []
+    for name, times in micros.items():
+        runs_s = tuple(time * _MICRO for time in (times if runs is None else runs.of(times)))
+        own_s = interruptions.own_seconds(runs_s)
+        kernels.append(Kernel(name, op_types[name], _owner(name, neighbours), own_s, runs_s))
+    return KernelTimes(tuple(kernels), interruptions)
 
 
 def read_op_types(profile: Path) -> list[str]:

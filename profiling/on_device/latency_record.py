@@ -71,3 +71,6 @@ class LatencyRecord:
     start_s: float
     seams: Sequence[StageBoundaryRow]
     wires: Sequence[WireRow]
+    clock: str
+    disturbed: float | None
+    waiting: float | None

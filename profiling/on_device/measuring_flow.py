@@ -22,6 +22,7 @@ from profiling.on_device.latency_record import LatencyRecord, WireRow
 from profiling.on_device.measurement_order import MeasurementPlan
 from profiling.on_device.processor import cpu_description, int8_overflows
 from profiling.on_device.robust_statistics import relative_iqr
+from profiling.on_device.run_clock import RunClock, clock_of
 from profiling.on_device.timing_loop import (
     least_seconds,
     rounds_for,
@@ -31,9 +32,9 @@ from profiling.on_device.timing_loop import (
 from profiling.on_device.variant_sessions import Report, VariantSessions
 from profiling.on_device.variant_times import Timed, time_variants
 
-# Relative interquartile range of the fp32 model's runs above which a profile calls its machine busy: the
+# Relative interquartile range of the fp32 model's runs, by their clock, above which costs are noisy: the
 # median of eight runs that differ so much errs by 5 % (standard error), see `robust_statistics`.
-_NOISY = 0.15
+NOISY = 0.15
 _WIRE_ROUNDS = 30  # the median's standard error is a sixth of the interquartile range
 
 
@@ -45,11 +46,12 @@ def measure(plan: MeasurementPlan, models: VariantSessions, feeds: Feeds, report
     feeds
         One real sample.
     """
-    plan = replace(plan, rounds=rounds_for(session_runner(models.plain(0), feeds), plan.rounds))
+    clock = clock_of(plan.threads, plan.provider)
+    plan = replace(plan, rounds=rounds_for(session_runner(models.plain(0), feeds), plan.rounds, clock))
     variants = time_variants(plan, models, feeds, report)
     kernels = [variant.kernels for variant in variants]
     uniform = dict(zip(plan.precisions, variants))
-    noise = relative_iqr(variants[0].runs_s)
+    spread = relative_iqr(variants[0].runs_s)
     return LatencyRecord(
         model_sha256=plan.model_sha256,
         runtime_version=ort.__version__,
@@ -60,8 +62,8 @@ def measure(plan: MeasurementPlan, models: VariantSessions, feeds: Feeds, report
         provider=plan.provider,
         samples=plan.rounds,
         runs_s={precision: list(variant.runs_s) for precision, variant in uniform.items()},
-        spread=noise,
-        noisy=noise > _NOISY,
+        spread=spread,
+        noisy=spread > NOISY,
         wall_s={precision: variant.wall_s for precision, variant in uniform.items()},
         unattributed_s={
             precision: max(0.0, variant.wall_s - times.attributed_s)
@@ -72,7 +74,10 @@ def measure(plan: MeasurementPlan, models: VariantSessions, feeds: Feeds, report
         switches=conversion_costs(plan, kernels),
         start_s=variants[0].start_s,
         seams=stage_boundary_costs(plan, stage_overheads(plan, models, variants, feeds, report)),
-        wires=wire_costs(plan, models),
+        wires=wire_costs(plan, models, clock),
+        clock=clock.kind,
+        disturbed=clock.disturbed_share(variants[0].all_runs),
+        waiting=clock.waiting(variants[0].all_runs),
     )
 
 
@@ -86,13 +91,14 @@ def stage_overheads(
     """Return, per precision, how much longer each stage takes than its units inside the whole model."""
     if not plan.stages:
         return []
-    overheads = []
+    overheads, clock = [], clock_of(plan.threads, plan.provider)
     for number, variant in enumerate(variants[: len(plan.precisions)]):
         whole = models.plain(number)
         stages = [models.stage(number, stage) for stage in range(len(plan.stages))]
-        rounds = rounds_for(session_runner(whole, feeds), plan.rounds)
+        rounds = rounds_for(session_runner(whole, feeds), plan.rounds, clock)
         taken_s = [
-            ratio * variant.wall_s for ratio in time_stages([whole] * len(stages), stages, feeds, rounds)
+            ratio * variant.wall_s
+            for ratio in time_stages([whole] * len(stages), stages, feeds, rounds, clock)
         ]
         del whole, stages  # models may be large
         kernels = variant.kernels
@@ -103,11 +109,12 @@ def stage_overheads(
     return overheads
 
 
-def wire_costs(plan: MeasurementPlan, models: VariantSessions) -> list[WireRow]:
+def wire_costs(plan: MeasurementPlan, models: VariantSessions, clock: RunClock) -> list[WireRow]:
     """Return what encoding and decoding take, as a line over elements, a run's own seconds taken off."""
     sessions = [models.wire(number) for number in range(len(plan.wires))]
     work = {number: session_runner(session, zero_feeds(session)) for number, session in enumerate(sessions)}
-    seconds, start_s = time_interleaved(work, _WIRE_ROUNDS), least_seconds(models.overflow_probe())
+    seconds = time_interleaved(work, _WIRE_ROUNDS, clock)
+    start_s = least_seconds(models.overflow_probe(), clock)
     points: dict[tuple[str, str], list[tuple[int, float]]] = defaultdict(list)
     for number, (wire, side, elements) in enumerate(plan.wires):
         points[wire, side].append((elements, max(0.0, statistics.median(seconds[number]) - start_s)))

@@ -3,66 +3,200 @@
 from __future__ import annotations
 
 import statistics
-import time
 from collections.abc import Mapping, Sequence
-from typing import Any, Callable, NamedTuple
+from dataclasses import dataclass
+from typing import Any, Callable
 
 import onnxruntime as ort
 
 from profiling.on_device.create_session import Feeds, session_runner, zero_feeds
 from profiling.on_device.robust_statistics import MOST_ROUNDS, sufficient_rounds
+from profiling.on_device.run_clock import WALL, RunClock, RunTime
+
+REFERENCE, SESSION = "reference", "session"
+# Rounds that are taken for each that is asked for, where too many of them are disturbed.
+_MOST_TAKEN = 3
+_FEWEST = 8  # rounds that count, if more were taken
+# Part of runs that counts by processor time where hardly a round is warm: cold caches only ever add to a
+# run, and the lowest quarter is that with the warmest.
+_QUARTER = 4
+
+
+@dataclass(frozen=True)
+class Round:
+    """One run of each of some callables, in turn.
+
+    Parameters
+    ----------
+    runs
+        By callable.
+    is_calm
+        Whether nothing disturbed it, from the end of the round before on.
+    is_warm
+        Whether nothing disturbed the round before either: other work empties caches, and what runs next
+        fills them again in its own processor time.
+    """
+
+    runs: Mapping[Any, RunTime]
+    is_calm: bool
+    is_warm: bool
+
+    @property
+    def seconds(self) -> float:
+        """Seconds of all its runs."""
+        return sum(run.seconds for run in self.runs.values())
+
+    @property
+    def waited_share(self) -> float:
+        """Seconds that its runs waited per second of them."""
+        return sum(run.waited_s for run in self.runs.values()) / self.seconds if self.seconds else 0.0
+
+
+@dataclass(frozen=True)
+class Rounds:
+    """Runs of some callables in turn.
+
+    Parameters
+    ----------
+    taken
+        Every round.
+    kept
+        By callable, numbers of the rounds whose runs count, in the order in which they are compared.
+    """
+
+    taken: Sequence[Round]
+    kept: Mapping[Any, Sequence[int]]
+
+    @property
+    def are_warm(self) -> bool:
+        """Whether those that count are warm."""
+        return all(self.taken[number].is_warm for numbers in self.kept.values() for number in numbers)
+
+    def of(self, key: Any) -> list[RunTime]:
+        """Return the runs of a callable that count."""
+        return [self.taken[number].runs[key] for number in self.kept[key]]
+
+    def all_of(self, key: Any) -> list[RunTime]:
+        """Return all runs of a callable."""
+        return [one.runs[key] for one in self.taken]
+
+
+def run_interleaved(work: Mapping[Any, Callable[[], object]], rounds: int, clock: RunClock) -> Rounds:
+    """Return what each callable takes in each round, all run in turn in every round.
+
+    Each callable runs once before the first round, so that caches and arenas are warm. Each round begins
+    with another one, so that a scheduler's slices do not fall into step with them. Rounds go on until so
+    many as asked for are warm, or three times as many were taken; only warm ones count, if there are some.
+    Where hardly any is, each callable's quickest runs count by processor time, and rounds that waited least
+    by wall time; where none is, as runs are long, more rounds only help wall time.
+    """
+    waited = clock.read_waited()
+    before, waited = _next_round(work, clock, waited, Round({}, is_calm=True, is_warm=True))
+    taken: list[Round] = []
+    warm = 0
+    while warm < rounds and _goes_on(len(taken), warm, rounds, clock):
+        before, waited = _next_round(_beginning_with(work, len(taken)), clock, waited, before)
+        taken.append(before)
+        warm += before.is_warm
+    return Rounds(taken, {key: _counting(taken, key, rounds, clock) for key in work})
+
+
+def _beginning_with(work: Mapping[Any, Callable[[], object]], number: int) -> dict[Any, Callable[[], object]]:
+    """Return callables with the one of a number first, and those before it last."""
+    calls = list(work.items())
+    first = number % len(calls) if calls else 0
+    return dict(calls[first:] + calls[:first])
+
+
+def _next_round(
+    work: Mapping[Any, Callable[[], object]], clock: RunClock, waited_s: float, before: Round
+) -> tuple[Round, float]:
+    """Return a round, and how long was waited at its end.
+
+    Parameters
+    ----------
+    waited_s
+        How long was waited at the end of the round before.
+    """
+    runs = {key: clock.time(call) for key, call in work.items()}
+    now_s = clock.read_waited()
+    whole = RunTime(sum(run.seconds for run in runs.values()), now_s - waited_s)
+    is_calm = not whole.is_disturbed
+    return Round(runs, is_calm, is_calm and before.is_calm), now_s
+
+
+def _goes_on(taken: int, warm: int, rounds: int, clock: RunClock) -> bool:
+    """Return whether more rounds may be taken."""
+    if taken < rounds:
+        return True
+    return taken < _MOST_TAKEN * rounds and (clock.kind == WALL or warm > 0)
+
+
+def _counting(taken: Sequence[Round], key: Any, rounds: int, clock: RunClock) -> Sequence[int]:
+    """Return the numbers of the rounds that count of a callable, at most as many as were asked for."""
+    warm = [number for number, one in enumerate(taken) if one.is_warm]
+    fewest = min(rounds, _FEWEST)
+    if len(warm) >= fewest:
+        return warm
+    if clock.kind == WALL:
+        least = sorted(range(len(taken)), key=lambda number: taken[number].waited_share)[:rounds]
+        return sorted(least)
+    quickest = sorted(range(len(taken)), key=lambda number: taken[number].runs[key].seconds)
+    return quickest[: max(fewest, rounds // _QUARTER)]
 
 
 def time_interleaved(
-    work: Mapping[Any, Callable[[], object]],
-    rounds: int,
-    clock: Callable[[], float] = time.perf_counter,
+    work: Mapping[Any, Callable[[], object]], rounds: int, clock: RunClock
 ) -> dict[Any, list[float]]:
-    """Return seconds of each round of each callable, all run in turn in every round.
-
-    Each callable runs once before the first round, so that caches and arenas are warm.
-    """
-    for call in work.values():
-        call()
-    seconds: dict[Any, list[float]] = {key: [] for key in work}
-    for _ in range(rounds):
-        for key, call in work.items():
-            start = clock()
-            call()
-            seconds[key].append(clock() - start)
-    return seconds
+    """Return the seconds of each callable in the rounds of `run_interleaved` that count."""
+    found = run_interleaved(work, rounds, clock)
+    return {key: [run.seconds for run in found.of(key)] for key in work}
 
 
-def rounds_for(
-    call: Callable[[], object], wanted: int, clock: Callable[[], float] = time.perf_counter
-) -> int:
+def rounds_for(call: Callable[[], object], wanted: int, clock: RunClock) -> int:
     """Return how often to time a callable: as wanted, or (0) as often as `sufficient_rounds` says."""
     if wanted:
         return wanted
     call()  # the first run also allocates memory
-    start = clock()
-    call()
-    return sufficient_rounds(clock() - start)
+    return sufficient_rounds(clock.time(call).seconds)
 
 
-def least_seconds(probe: ort.InferenceSession) -> float:
+def least_seconds(probe: ort.InferenceSession, clock: RunClock) -> float:
     """Return what a run takes even if there is hardly anything to compute."""
     call = session_runner(probe, zero_feeds(probe))
-    return statistics.median(time_interleaved({0: call}, MOST_ROUNDS)[0])
+    return statistics.median(time_interleaved({0: call}, MOST_ROUNDS, clock)[0])
 
 
-class InterleavedRuns(NamedTuple):
-    """Seconds of every round of two sessions that ran in turn."""
+@dataclass(frozen=True)
+class InterleavedRuns:
+    """Rounds of two sessions that ran in turn."""
 
-    reference_s: list[float]
-    session_s: list[float]
+    rounds: Rounds
+
+    @property
+    def reference(self) -> list[RunTime]:
+        """Runs of the reference that count."""
+        return self.rounds.of(REFERENCE)
+
+    @property
+    def session(self) -> list[RunTime]:
+        """Runs of the session that count."""
+        return self.rounds.of(SESSION)
+
+    @property
+    def reference_s(self) -> list[float]:
+        """Seconds of the reference."""
+        return [run.seconds for run in self.reference]
 
     @property
     def ratio(self) -> float:
         """Median, over the rounds, of the session's seconds over those of the reference."""
-        return statistics.median(
-            session_s / reference_s for session_s, reference_s in zip(self.session_s, self.reference_s)
-        )
+        return median_ratio([run.seconds for run in self.session], self.reference_s)
+
+
+def median_ratio(seconds: Sequence[float], reference_s: Sequence[float]) -> float:
+    """Return the median, over rounds, of seconds over those of a reference."""
+    return statistics.median(own_s / whole_s for own_s, whole_s in zip(seconds, reference_s))
 
 
 class InterleavedTimer:
@@ -76,15 +210,15 @@ class InterleavedTimer:
         Of each pair; 0 for as many as `rounds_for` finds right for the reference.
     """
 
-    def __init__(self, reference: ort.InferenceSession, feeds: Feeds, rounds: int) -> None:
+    def __init__(self, reference: ort.InferenceSession, feeds: Feeds, rounds: int, clock: RunClock) -> None:
+        self.clock = clock
         self._reference = session_runner(reference, feeds)
         self._feeds = feeds
-        self._rounds = rounds_for(self._reference, rounds)
+        self._rounds = rounds_for(self._reference, rounds, clock)
 
     def __call__(self, session: ort.InferenceSession) -> InterleavedRuns:
-        work = {"reference": self._reference, "session": session_runner(session, self._feeds)}
-        seconds = time_interleaved(work, self._rounds)
-        return InterleavedRuns(seconds["reference"], seconds["session"])
+        work = {REFERENCE: self._reference, SESSION: session_runner(session, self._feeds)}
+        return InterleavedRuns(run_interleaved(work, self._rounds, self.clock))
 
 
 def time_stages(
@@ -92,6 +226,7 @@ def time_stages(
     stages: Sequence[ort.InferenceSession],
     feeds: Feeds,
     rounds: int,
+    clock: RunClock,
     handed_over: Feeds | None = None,
 ) -> list[float]:
     """Return the seconds of each stage over those of a whole model, one after another in every round.
@@ -112,9 +247,9 @@ def time_stages(
         stage_feeds = {end.name: values[end.name] for end in stage.get_inputs()}
         calls.append(session_runner(stage, stage_feeds))
         values.update(zip([end.name for end in stage.get_outputs()], stage.run(None, stage_feeds)))
-    seconds = time_interleaved(dict(enumerate(calls)), rounds)
+    seconds = time_interleaved(dict(enumerate(calls)), rounds, clock)
     place = {id(whole): number for number, whole in enumerate(references)}
     return [
-        InterleavedRuns(seconds[place[id(whole)]], seconds[number]).ratio
+        median_ratio(seconds[number], seconds[place[id(whole)]])
         for number, whole in enumerate(wholes, start=len(references))
     ]

@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 from profiling.on_device.create_session import Feeds
-from profiling.on_device.kernels import KernelTimes, read_kernels
+from profiling.on_device.interruptions import interruptions_of
+from profiling.on_device.kernels import KernelTimes, TracedRuns, read_kernels
 from profiling.on_device.measurement_order import MeasurementPlan
-from profiling.on_device.timing_loop import InterleavedTimer, least_seconds
+from profiling.on_device.run_clock import CPU, RunClock, RunTime, clock_of
+from profiling.on_device.timing_loop import REFERENCE, SESSION, InterleavedTimer, Rounds, least_seconds
 from profiling.on_device.variant_sessions import Report, VariantSessions
 
 
@@ -21,16 +23,24 @@ class Timed:
 
     Parameters
     ----------
-    runs_s
-        Of every run without the profiler.
+    runs
+        Those without the profiler that count.
+    all_runs
+        The others as well, such as were disturbed.
     start_s
         What any run takes, whatever the model.
     """
 
     wall_s: float
     profiled: KernelTimes
-    runs_s: tuple[float, ...] = ()
+    runs: tuple[RunTime, ...] = ()
     start_s: float = 0.0
+    all_runs: tuple[RunTime, ...] = ()
+
+    @property
+    def runs_s(self) -> tuple[float, ...]:
+        """Seconds of the runs that count."""
+        return tuple(run.seconds for run in self.runs)
 
     @property
     def kernels(self) -> KernelTimes:
@@ -44,7 +54,8 @@ class _Runs(NamedTuple):
     ratio_to_fp32: float
     kernels: KernelTimes  # under the profiler
     traced_fp32_s: float  # what the fp32 model took meanwhile
-    runs_s: list[float]
+    runs: list[RunTime]  # that count
+    all_runs: list[RunTime]
 
 
 def time_variants(
@@ -55,19 +66,21 @@ def time_variants(
     So two models are in memory at a time, and what slows the machine meanwhile slows both. The runs of
     variant 0 are those of the fp32 model beside all variants: they show how calm the machine was.
     """
-    reference = models.plain(0)
-    start_s = least_seconds(models.overflow_probe())
-    variants, fp32_s, fp32_runs_s = [], [], []
+    reference, clock = models.plain(0), clock_of(plan.threads, plan.provider)
+    start_s = least_seconds(models.overflow_probe(), clock)
+    variants, fp32_s, fp32_runs, all_fp32_runs = [], [], [], []
     for variant in range(len(plan.variants)):
         # Units' seconds come from the models in one precision; mixed ones only show what switches add.
         counts = variant < len(plan.precisions)
-        timer = InterleavedTimer(reference, feeds, plan.rounds if counts else -(-plan.rounds // 2))
+        rounds = plan.rounds if counts else -(-plan.rounds // 2)
+        timer = InterleavedTimer(reference, feeds, rounds, clock)
         runs = timer(models.plain(variant))
         kernels, traced_fp32_s = trace(models, variant, timer)
         fp32_s += [*runs.reference_s, *traced_fp32_s]
-        fp32_runs_s += runs.reference_s
-        runs_s = runs.session_s if variant else fp32_runs_s
-        variants.append(_Runs(runs.ratio, kernels, statistics.median(traced_fp32_s), runs_s))
+        fp32_runs += runs.reference
+        all_fp32_runs += runs.rounds.all_of(REFERENCE)
+        own = (fp32_runs, all_fp32_runs) if variant == 0 else (runs.session, runs.rounds.all_of(SESSION))
+        variants.append(_Runs(runs.ratio, kernels, statistics.median(traced_fp32_s), *own))
         report("timing", variant + 1, len(plan.variants))
     fp32 = statistics.median(fp32_s)
     # Each variant is scaled by what the fp32 model took beside it, so that all are of one pace.
@@ -75,8 +88,9 @@ def time_variants(
         Timed(
             runs.ratio_to_fp32 * fp32,
             runs.kernels.scaled(fp32 / runs.traced_fp32_s),
-            tuple(runs.runs_s),
+            tuple(runs.runs),
             start_s,
+            tuple(runs.all_runs),
         )
         for runs in variants
     ]
@@ -87,5 +101,17 @@ def trace(models: VariantSessions, variant: int, timer: InterleavedTimer) -> tup
     with tempfile.TemporaryDirectory() as folder:
         optimized = Path(folder) / "optimized.onnx"
         session = models.traced(variant, Path(folder) / "run", optimized)
-        fp32_s = timer(session).reference_s
-        return read_kernels(Path(session.end_profiling()), optimized), fp32_s
+        runs = timer(session)
+        traced = _traced(runs.rounds, timer.clock)
+        return read_kernels(Path(session.end_profiling()), optimized, traced), runs.reference_s
+
+
+def _traced(rounds: Rounds, clock: RunClock) -> TracedRuns:
+    """Return which runs of a traced session count, and what interrupted them.
+
+    Where hardly a round is warm, each kernel is warm in other runs: all of them count.
+    """
+    taken = len(rounds.taken)
+    if rounds.are_warm or clock.kind != CPU:
+        return TracedRuns(taken, rounds.kept[SESSION], interruptions_of(rounds.of(SESSION), clock))
+    return TracedRuns(taken, range(taken), interruptions_of(rounds.all_of(SESSION), clock, cools_caches=True))

@@ -7,6 +7,7 @@ import msgspec
 
 from profiling.errors import ProfileError
 from profiling.on_device.measurement_order import FORMAT as FORMAT
+from profiling.on_device.run_clock import WALL
 from profiling.precision import Precision, Wire
 from profiling.records.json_files import parse_json, read_json
 
@@ -89,11 +90,17 @@ class LatencyProfile:
     samples
         Runs behind each median.
     runs_s
-        Precision -> seconds of every whole run without the profiler; of the fp32 model those beside
-        every other model.
+        Precision -> seconds of the whole runs without the profiler that count; of the fp32 model those
+        beside every other model.
     spread, noisy
-        Width of the middle half of the fp32 runs over their median, and whether that is so wide that
-        something else kept the machine busy.
+        Width of the middle half of the fp32 runs over their median, by the clock that was used, and
+        whether that is so wide that costs are noisy.
+    clock
+        What tells seconds: `cpu`, the time in which the thread that computes alone had a processor, or
+        `wall`.
+    disturbed, waiting
+        Of all fp32 runs, also those left out of `runs_s`: which part waited for a processor for more than
+        5 % of its seconds, and how long they waited per second; None where the system does not tell.
     """
 
     model_sha256: str
@@ -115,6 +122,9 @@ class LatencyProfile:
     start_s: float
     seams: tuple[SeamCost, ...]
     wires: tuple[WireCost, ...]
+    clock: str = WALL
+    disturbed: float | None = None
+    waiting: float | None = None
 
     def spread_rest(self) -> "LatencyProfile":
         """Return the profile with what nothing accounts for, but a run's start, spread over the units."""

@@ -28,6 +28,7 @@ from profiling.on_device.create_session import (
     session_options,
     trace_into,
 )
+from profiling.on_device.run_clock import RunClock, clock_of
 from profiling.printable_text import first_line
 
 log = logging.getLogger(__name__)
@@ -54,6 +55,11 @@ class Runtime:
 
     threads: int = 1
     provider: str = "CPUExecutionProvider"
+
+    @property
+    def clock(self) -> RunClock:
+        """The clock of its runs."""
+        return clock_of(self.threads, self.provider)
 
 
 @dataclass(frozen=True, slots=True)

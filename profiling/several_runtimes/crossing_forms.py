@@ -176,7 +176,7 @@ def adapter_seconds(adapters: Mapping[_Key, Adapter], runtime: Runtime) -> dict[
     for key, adapter in adapters.items():
         calls[key, _GIVE] = _call(*adapter.giving(), adapter.own, adapter.crossing, runtime)
         calls[key, _TAKE] = _call(*adapter.taking(), adapter.crossing, adapter.own, runtime)
-    seconds = {key: median(runs) for key, runs in time_interleaved(calls, MOST_ROUNDS).items()}
+    seconds = {key: median(runs) for key, runs in time_interleaved(calls, MOST_ROUNDS, runtime.clock).items()}
     return {key: (seconds[key, _GIVE], seconds[key, _TAKE]) for key in adapters}
 
 

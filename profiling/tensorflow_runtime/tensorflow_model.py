@@ -13,8 +13,10 @@ from profiling.latency.measured_mixes import planned_switches, planned_units
 from profiling.latency.plan_corrections import PlanTiming, StageTime
 from profiling.on_device.create_session import Optimization
 from profiling.on_device.kernels import Kernel, KernelTimes, Owner, OwnerKind
+from profiling.on_device.measuring_flow import NOISY
 from profiling.on_device.processor import cpu_description
 from profiling.on_device.robust_statistics import relative_iqr
+from profiling.on_device.run_clock import CPU, WALL, RunTime
 from profiling.on_device.variant_times import Timed
 from profiling.precision import Precision
 from profiling.progress import Progress
@@ -34,7 +36,6 @@ from profiling.tensorflow_runtime.saved_model_graph import SavedModelGraph
 from profiling.tensorflow_runtime.stage_times import stage_ratios
 from profiling.tensorflow_runtime.tensorflow_process import tensorflow_process
 
-_NOISY = 0.15  # as of ONNX Runtime's profiles
 _SESSIONS = 3
 
 
@@ -100,7 +101,7 @@ class TensorFlowRuntimeModel(UncompressedWeights):
             samples=len(found.runs_s),
             runs_s={Precision.FP32: found.runs_s},
             spread=spread,
-            noisy=spread > _NOISY,
+            noisy=spread > NOISY,
             wall_s={Precision.FP32: found.wall_s},
             unattributed_s={Precision.FP32: found.start_s},
             profiled_s={Precision.FP32: found.kernels.total_s},
@@ -114,6 +115,7 @@ class TensorFlowRuntimeModel(UncompressedWeights):
             start_s=found.start_s,
             seams=tuple(SeamCost(name, form, 0.0, 0.0, measured=False) for name in floats for form in both),
             wires=(),
+            clock=CPU if setup.runtime.threads == 1 else WALL,
         )
 
     def measure_noise(
@@ -158,4 +160,4 @@ def _unit_seconds(graph: SavedModelGraph, feeds: Feeds, threads: int, rounds: in
         Kernel(unit.name, unit.op_types[0], Owner(OwnerKind.UNIT, unit.index), seconds * factor)
         for unit, seconds in zip(graph.units, alone, strict=True)
     )
-    return Timed(wall_s, KernelTimes(kernels), tuple(whole), start_s)
+    return Timed(wall_s, KernelTimes(kernels), tuple(map(RunTime, whole)), start_s)

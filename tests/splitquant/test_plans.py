@@ -23,7 +23,7 @@ from planned_models import scenario_content
 import splitquant as sq
 from planner.cli.commands import main
 from planner.plan.graph_record import UnitGraph
-from planner.plan.plan_record import CostDoubt
+from planner.plan.plan_record import CostDoubt, NoisyCosts
 from splitquant._plan_graph import plan_graph
 
 mpl.use("agg")
@@ -225,11 +225,19 @@ def test_a_plan_that_broke_a_budget_can_be_looked_at_but_not_saved(planned, tmp_
 
 def test_costs_in_doubt_are_told_as_the_terminal_tells_them(planned):
     doubt = CostDoubt(predicted=0.5, measured=0.6, low=0.59, high=0.61, difference=0.2)
-    doubted = replace(planned, plan=msgspec.structs.replace(planned.plan, cost_doubt=doubt))
+    calm = msgspec.structs.replace(planned.plan, cost_doubt=None, noisy_costs=())  # whatever else runs
+    doubted = replace(planned, plan=msgspec.structs.replace(calm, cost_doubt=doubt))
     assert f"{planned.status} plan for costs in doubt, " in repr(doubted)
     assert "the built stages take 20% longer than predicted" in doubted._repr_html_()
-    plain = replace(planned, plan=msgspec.structs.replace(planned.plan, cost_doubt=None))
+    plain = replace(planned, plan=calm)
     assert "in doubt" not in repr(plain) + plain._repr_html_()
+
+
+def test_noisy_costs_are_told_as_the_terminal_tells_them(planned):
+    noisy = NoisyCosts(device="camera", spread=0.23, clock="cpu")
+    told = replace(planned, plan=msgspec.structs.replace(planned.plan, cost_doubt=None, noisy_costs=(noisy,)))
+    assert f"{planned.status} plan for noisy costs (spread 23%), " in repr(told)
+    assert "costs are noisy: " in told._repr_html_()
 
 
 class StopError(Exception):

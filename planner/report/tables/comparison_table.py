@@ -14,6 +14,7 @@ from planner.comparison.comparison_record import Comparison, ParetoFront, PlanSe
 from planner.comparison.fleet.fleet_records import FleetPlans, FleetRow
 from planner.formatting import AXES, MILLI, counted, range_text, three_digits
 from planner.report.tables.table_style import line, new_table
+from planner.verification.noisy_costs import noisy_costs_text, of_costs_text
 from planner.verification.sample_size import too_few_text
 
 _ALL = 1 - 1e-9
@@ -31,7 +32,7 @@ _OBJECTIVES = AXES | {"throughput": AXES["period"]}
 
 def comparison_table(comparison: Comparison) -> RenderableType:
     """Return where each plan is best, and a row per bandwidth and budget with the baselines."""
-    parts: list[RenderableType] = []
+    parts: list[RenderableType] = [*map(line, _noisy_lines(comparison))]
     if comparison.pieces:
         parts.append(_ranges_table(comparison))
     if comparison.rows:
@@ -55,6 +56,14 @@ def comparison_table(comparison: Comparison) -> RenderableType:
         )
     )
     return Group(*parts)
+
+
+def _noisy_lines(comparison: Comparison) -> Iterator[str]:
+    """Yield that costs are noisy, and why, before all that holds for these costs."""
+    if text := noisy_costs_text(comparison.noisy_costs):
+        yield f"plans{of_costs_text(comparison.noisy_costs)}"
+        yield text
+        yield ""
 
 
 def _row_parts(comparison: Comparison) -> Iterator[RenderableType]:
@@ -143,7 +152,8 @@ def _fleet_parts(comparison: Comparison, fleet: FleetPlans) -> list[RenderableTy
     if fleet.mean_objective is None or fleet.bound is None or fleet.regret is None:
         return [table, *reasons]
     text = (
-        f"{fleet.status}: mean {fleet.mean_objective * factor:.2f} {unit}, no {fleet.most} plans are below "
+        f"{fleet.status}{of_costs_text(comparison.noisy_costs)}: mean "
+        f"{fleet.mean_objective * factor:.2f} {unit}, no {fleet.most} plans are below "
         f"{fleet.bound * factor:.2f}; {fleet.regret:.2%} more than with every plan at hand"
     )
     served = [] if fleet.served > _ALL else [line(f"means are of the {fleet.served:.1%} that are served")]

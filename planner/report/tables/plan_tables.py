@@ -19,6 +19,7 @@ from planner.report.tables.table_style import line, new_table
 from planner.scenario.loader import parse_scenario
 from planner.verification.budget_margins import error_margins, larger_error_text
 from planner.verification.cost_doubt import cost_doubt_text
+from planner.verification.noisy_costs import noisy_costs_text, of_costs_text
 from planner.verification.sample_size import samples_note_text, too_few_text
 from profiling.precision import Precision
 from profiling.quantization.qdq_model import SCHEMES
@@ -35,6 +36,7 @@ def plan_table(plan: Plan, manifest: Manifest) -> RenderableType:
     texts = [*_compressed_lines(plan, manifest), *_budget_lines(plan)]
     sizes: list[RenderableType] = [*map(line, texts), *([""] if texts and plan.single_device else [])]
     doubts = [cost_doubt_text(plan.cost_doubt)] if plan.cost_doubt else []
+    doubts += [noisy] if (noisy := noisy_costs_text(plan.noisy_costs)) else []
     doubts += [note] if (note := samples_note_text(plan.measured)) else []
     doubts += map(too_few_text, plan.too_few_samples)
     few = [part for doubt in doubts for part in (line(doubt), "")]
@@ -143,7 +145,7 @@ def _raw_input_lines(plan: Plan) -> Iterator[str]:
 
 def _doubt_text(plan: Plan) -> str:
     """Return what follows a plan's status, so that it never stands alone where costs are in doubt."""
-    return " for costs in doubt" if plan.cost_doubt else ""
+    return of_costs_text(plan.noisy_costs, plan.cost_doubt)
 
 
 def _cuts_table(plan: Plan) -> Table:
@@ -319,7 +321,7 @@ def _check_lines(plan: Plan) -> list[Text]:
             f"{run.runtime_s:.2f} s, {size}{peak}"
         )
     if why := why_feasible(plan):
-        lines.append(f"feasible, not optimal: {why}")
+        lines.append(f"feasible, not optimal{_doubt_text(plan)}: {why}")
     if plan.loop:
         lines.append("plans timed in place, all stages' time / fp32: " + "; ".join(map(_timed, plan.loop)))
     lines += _quantization_lines(plan)

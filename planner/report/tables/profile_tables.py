@@ -4,7 +4,8 @@ from rich.console import Group, RenderableType
 
 from planner.formatting import MILLI, counted, short_name
 from planner.report.tables.table_style import line, new_table
-from profiling.records.profile import Profile
+from profiling.on_device.run_clock import CPU
+from profiling.records.profile import LatencyProfile, Profile
 from profiling.records.profile_diff import ProfileDiff
 
 _MICRO = 1e6
@@ -25,15 +26,22 @@ def profile_table(profile: Profile) -> RenderableType:
     measured = sum(row.measured for row in latency.switches)
     lines = [
         f"{latency.processor}, {counted(latency.threads, 'thread')}, {latency.samples} runs that spread by "
-        f"{latency.spread:.1%}",
+        f"{latency.spread:.1%}{_disturbed_text(latency)}",
         f"switches: {measured} measured, {len(latency.switches) - measured} fitted from bytes",
     ]
     for noise in profile.noise:
         power = sum(row.power for row in noise.tensors) + sum(row.power for row in noise.units)
         lines.append(f"relative RMS error with everything in {noise.scheme}, predicted: {power**0.5:.4f}")
     if latency.noisy:
-        lines.append("the machine was busy while this was measured: better measure again")
+        lines.append("costs are noisy: better measure again when less else runs")
     return Group(table, *map(line, lines))
+
+
+def _disturbed_text(latency: LatencyProfile) -> str:
+    """Return by which clock runs were timed, and which part of them was disturbed."""
+    clock = "processor time" if latency.clock == CPU else "wall clock"
+    disturbed = "" if latency.disturbed is None else f", {latency.disturbed:.0%} of them disturbed"
+    return f" ({clock}{disturbed})"
 
 
 def diff_table(diff: ProfileDiff) -> RenderableType:

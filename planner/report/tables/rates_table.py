@@ -8,13 +8,14 @@ from rich.console import Group, RenderableType
 from planner.comparison.request_rates import RateComparison, RatePlan
 from planner.formatting import MILLI
 from planner.report.tables.table_style import line, new_table
+from planner.verification.noisy_costs import noisy_costs_text, of_costs_text
 
 
 def rates_table(record: RateComparison) -> RenderableType:
     """Return a comparison over request rates as a person reads it."""
     mix = ", ".join(f"{s:.3g} {name}" for name, s in zip(record.models, record.shares, strict=True))
     table = new_table(
-        f"requests per s of all models ({mix})",
+        f"requests per s of all models ({mix}){of_costs_text(record.noisy_costs)}",
         ("requests per s", "plan"),
         ("latency ms", "busiest", "proved"),
     )
@@ -25,7 +26,8 @@ def rates_table(record: RateComparison) -> RenderableType:
             continue
         plan = record.plans[row.plan]
         table.add_row(rates, _summary(plan), f"{plan.latency_s * MILLI:.2f}", plan.busiest, row.status)
-    return Group(table, line(_alone_text(record)))
+    noisy = [line(text)] if (text := noisy_costs_text(record.noisy_costs)) else []
+    return Group(table, *noisy, line(_alone_text(record)))
 
 
 def _summary(plan: RatePlan) -> str:

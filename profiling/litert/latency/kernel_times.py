@@ -3,12 +3,13 @@
 from collections.abc import Iterator, Sequence
 
 from profiling.arrays import Feeds
-from profiling.litert.latency.time_in_place import Clock, Groups, time_groups
+from profiling.litert.latency.time_in_place import Groups, time_groups
 from profiling.litert.quantize import QuantizedModel
 from profiling.litert.table_access import tensors_of
 from profiling.on_device.kernels import UNKNOWN_OWNER, Kernel, KernelTimes, Owner, OwnerKind
 from profiling.on_device.measurement_order import SwitchTensor
 from profiling.on_device.robust_statistics import interquartile_mean
+from profiling.on_device.run_clock import RunClock
 
 
 def kernel_times(
@@ -16,7 +17,7 @@ def kernel_times(
     switches: Sequence[SwitchTensor],
     feeds: Feeds,
     rounds: int,
-    clock: Clock,
+    clock: RunClock,
     threads: int,
 ) -> KernelTimes:
     """Return the seconds of each unit and each conversion of a quantized model.

@@ -4,7 +4,6 @@ One thread's processor time is the clock where stages compute on one: other proc
 """
 
 import statistics
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -22,7 +21,6 @@ from profiling.latency.stage_cuts import designed_stages
 from profiling.litert.calibration import Ranges
 from profiling.litert.cut import cut, whole_stage
 from profiling.litert.latency.kernel_times import kernel_times
-from profiling.litert.latency.time_in_place import Clock
 from profiling.litert.load import parse_litert
 from profiling.litert.one_operator import one_operator
 from profiling.litert.planning.mixed_model import MixedModel, mixed_model
@@ -33,15 +31,22 @@ from profiling.on_device.cost_fits import stage_boundary_costs, stage_seconds, u
 from profiling.on_device.kernels import KernelTimes, OwnerKind
 from profiling.on_device.latency_record import LatencyRecord
 from profiling.on_device.measurement_order import FORMAT, MeasurementPlan
+from profiling.on_device.measuring_flow import NOISY
 from profiling.on_device.processor import cpu_description
 from profiling.on_device.robust_statistics import MOST_ROUNDS, relative_iqr
-from profiling.on_device.timing_loop import rounds_for, time_interleaved
+from profiling.on_device.run_clock import RunClock, RunTime, clock_of
+from profiling.on_device.timing_loop import (
+    Rounds,
+    median_ratio,
+    rounds_for,
+    run_interleaved,
+    time_interleaved,
+)
 from profiling.on_device.variant_times import Timed
 from profiling.progress import Progress, silent
 from profiling.records.profile import LatencyProfile
 
 PROVIDER = "XNNPACK"
-_NOISY = 0.15  # as of ONNX Runtime's profiles: the median of eight such runs errs by 5 %
 _SESSIONS = 3  # where an interpreter's memory lies makes a few percent: the middle one of some counts
 
 
@@ -104,8 +109,8 @@ def time_litert_plan(
     ratios, fp32_s = [], []
     for _ in range(_SESSIONS):
         runs = machine.interleaved([fp32, plan.mixed], rounds)
-        fp32_s += runs[0]
-        ratios.append(_ratio(runs[1], runs[0]))
+        fp32_s += _seconds(runs.of(0))
+        ratios.append(_ratio(runs, 1))
     reference_s = statistics.median(fp32_s)
     wall_s = statistics.median(ratios) * reference_s
     start_s = machine.start_s()
@@ -120,8 +125,12 @@ def _filling(found: KernelTimes, wall_s: float) -> KernelTimes:
     return found.scaled(wall_s / found.total_s) if found.total_s > 0 else found
 
 
-def _ratio(seconds: Sequence[float], reference_s: Sequence[float]) -> float:
-    return statistics.median(a / b for a, b in zip(seconds, reference_s, strict=True))
+def _seconds(runs: Sequence[RunTime]) -> list[float]:
+    return [run.seconds for run in runs]
+
+
+def _ratio(runs: Rounds, model: int) -> float:
+    return median_ratio(_seconds(runs.of(model)), _seconds(runs.of(0)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,9 +141,9 @@ class _Machine:
     feeds: Feeds
 
     @property
-    def clock(self) -> Clock:
+    def clock(self) -> RunClock:
         """The processor time of this thread, if it computes alone."""
-        return time.thread_time if self.threads == 1 else time.perf_counter
+        return clock_of(self.threads)
 
     def _runner(self, stage: Stage, feeds: Feeds) -> Callable[[], list[Array]]:
         """Return a call that runs a stage as whoever has it would."""
@@ -146,20 +155,21 @@ class _Machine:
         call = self._runner(tiny, {name: np.ones(1, np.float32) for name in tiny.inputs})
         return statistics.median(time_interleaved({0: call}, MOST_ROUNDS, self.clock)[0])
 
-    def interleaved(self, models: Sequence[Stage], rounds: int) -> list[list[float]]:
-        """Return the seconds of some models, run in turn."""
+    def interleaved(self, models: Sequence[Stage], rounds: int) -> Rounds:
+        """Return the runs of some models by their number, run in turn."""
         calls = {number: self._runner(one, self.feeds) for number, one in enumerate(models)}
-        found = time_interleaved(calls, rounds_for(calls[0], rounds, self.clock), self.clock)
-        return [found[number] for number in range(len(models))]
+        return run_interleaved(calls, rounds_for(calls[0], rounds, self.clock), self.clock)
 
     def timed(self, plan: MeasurementPlan, fp32: Stage, mixed: MixedModel, rounds: int) -> Timed:
         """Return the times of a variant, its units' as long as the whole's."""
-        runs = self.interleaved([fp32, mixed] if mixed is not fp32 else [fp32], rounds)
-        fp32_s = statistics.median(runs[0])
-        wall_s = _ratio(runs[-1], runs[0]) * fp32_s
+        models = [fp32, mixed] if mixed is not fp32 else [fp32]
+        runs, last = self.interleaved(models, rounds), len(models) - 1
+        wall_s = _ratio(runs, last) * statistics.median(_seconds(runs.of(0)))
         start_s = self.start_s()
         found = kernel_times(mixed.quantized, plan.switches, self.feeds, rounds, self.clock, self.threads)
-        return Timed(wall_s, _filling(found, wall_s - start_s), tuple(runs[-1]), start_s)
+        return Timed(
+            wall_s, _filling(found, wall_s - start_s), tuple(runs.of(last)), start_s, tuple(runs.all_of(last))
+        )
 
     def stage_times(self, plan: BuiltPlan[Stage], wall_s: float, rounds: int) -> tuple[StageTime, ...]:
         """Return the seconds of a plan's stages, whose whole takes so many."""
@@ -182,8 +192,8 @@ class _Machine:
         for number, stage in enumerate(stages, start=1):
             calls[number] = call = self._runner(stage, {name: values[name] for name in stage.inputs})
             values.update(zip(stage.outputs, call(), strict=True))
-        found = time_interleaved(calls, rounds_for(calls[0], rounds, self.clock), self.clock)
-        return [_ratio(found[number], found[0]) for number in range(1, len(stages) + 1)]
+        found = run_interleaved(calls, rounds_for(calls[0], rounds, self.clock), self.clock)
+        return [_ratio(found, number) for number in range(1, len(stages) + 1)]
 
 
 def _record(
@@ -203,7 +213,7 @@ def _record(
         samples=len(variants[0].runs_s),
         runs_s={precision: list(variant.runs_s) for precision, variant in uniform.items()},
         spread=spread,
-        noisy=spread > _NOISY,
+        noisy=spread > NOISY,
         wall_s={precision: variant.wall_s for precision, variant in uniform.items()},
         unattributed_s={precision: variant.start_s for precision, variant in uniform.items()},
         profiled_s={precision: variant.profiled.total_s for precision, variant in uniform.items()},
@@ -212,6 +222,9 @@ def _record(
         start_s=variants[0].start_s,
         seams=stage_boundary_costs(plan, _stage_overheads(plan, machine, models, variants)),
         wires=[],
+        clock=machine.clock.kind,
+        disturbed=machine.clock.disturbed_share(variants[0].all_runs),
+        waiting=machine.clock.waiting(variants[0].all_runs),
     )
 
 

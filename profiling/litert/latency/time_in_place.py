@@ -1,7 +1,6 @@
 """Seconds of groups of operators inside the whole model: of stages that end with one, less before it."""
 
-import time
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -11,13 +10,12 @@ from profiling.litert.cut import cut_out, whole_stage
 from profiling.litert.interpreter import TimedInterpreter, tensor_values
 from profiling.litert.load import LitertModel
 from profiling.on_device.robust_statistics import interquartile_mean, relative_iqr
+from profiling.on_device.run_clock import RunClock, clock_of
 from profiling.on_device.timing_loop import rounds_for, time_interleaved
 
 _CONTEXT = 8  # units before the one that is timed: caches are as in the whole, and a run stays short
 _ROUNDS = 30
 _WHOLE_EVERY = 16  # units: what the machine does in between shows in the whole as well
-
-Clock = Callable[[], float]
 
 
 class PartedModel(Protocol):
@@ -61,7 +59,7 @@ class UnitTimes:
 
 
 def time_units(
-    parted: PartedModel, feeds: Feeds, rounds: int = _ROUNDS, clock: Clock = time.thread_time
+    parted: PartedModel, feeds: Feeds, rounds: int = _ROUNDS, clock: RunClock | None = None
 ) -> UnitTimes:
     """Return the seconds of each unit, one thread.
 
@@ -72,8 +70,9 @@ def time_units(
     rounds
         Of each pair of stages, run in turn.
     clock
-        The processor time of this thread, which computes alone: other processes do not count.
+        Default: the processor time of this thread, which computes alone; other processes do not count.
     """
+    clock = clock or clock_of(1)
     whole = TimedInterpreter(whole_stage(parted.model), feeds)
     runs, whole_runs = list[list[float]](), list[float]()
     groups = Groups(parted.model, parted.operators, parted.shared)
@@ -102,7 +101,7 @@ class Groups:
 
 
 def time_groups(
-    groups: Groups, feeds: Feeds, rounds: int, clock: Clock, threads: int = 1
+    groups: Groups, feeds: Feeds, rounds: int, clock: RunClock, threads: int = 1
 ) -> Iterator[list[float]]:
     """Yield the seconds of each group in each round: of a stage that ends with it less one that ends before.
 

@@ -7,7 +7,7 @@ import pytest
 from made_records import CUT, MEASURED, PREDICTED, SCENARIO, made_plan
 
 from planner.formatting import size_text
-from planner.plan.plan_record import CostDoubt, WireFormat
+from planner.plan.plan_record import CostDoubt, NoisyCosts, WireFormat
 from planner.report.plan_html import plan_page
 
 BUDGETS = {
@@ -231,6 +231,17 @@ def test_a_plan_of_doubtful_costs_is_never_proved_without_a_but(residual):
     assert ["status", "optimal for costs in doubt"] in rows_of(page, "Proof")
     assert "Costs are in doubt: the built stages take 25% longer than predicted" in page
     assert "in doubt" not in page_of(residual)
+
+
+def test_a_plan_of_noisy_costs_is_never_proved_without_a_but(residual):
+    noisy = NoisyCosts(device="camera", spread=0.23, clock="cpu", disturbed=0.4, waiting=2.0)
+    page = page_of(residual, noisy_costs=(noisy,))
+    heading = re.search(r"<h1>(.*?)</h1>", page)[1]
+    assert heading.startswith("m.onnx: 213.45 ms for noisy costs (spread 23%)")
+    assert "that is proved, but these costs are noisy" in lead_of(page)
+    assert ["status", "optimal for noisy costs (spread 23%)"] in rows_of(page, "Proof")
+    assert "Costs are noisy: the processor time of fp32 runs of camera spreads by 23%" in page
+    assert "noisy" not in page_of(residual)
 
 
 def test_samples_that_are_made_up_say_so_on_the_page(residual):

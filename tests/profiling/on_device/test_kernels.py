@@ -6,12 +6,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from onnx import TensorProto, helper, save
 
+from profiling.on_device.interruptions import Interruptions
 from profiling.on_device.kernels import (
     NESTED,
     Kernel,
     KernelTimes,
     Owner,
     OwnerKind,
+    TracedRuns,
     read_kernels,
     read_op_types,
 )
@@ -77,6 +79,25 @@ def test_a_kernel_has_the_middle_of_its_runs_and_keeps_them(tmp_path):
     (kernel,) = read_kernels(*written(tmp_path, [], {Owner(DEQUANTIZE, 1).tag(9): runs})).kernels
     assert kernel.seconds == pytest.approx(2.5e-6)
     assert kernel.runs_s == pytest.approx([run * 1e-6 for run in runs])
+
+
+def test_only_runs_that_count_are_read_and_none_that_warmed_up(tmp_path):
+    every, seldom = Owner(UNIT, 0).tag(1), Owner(UNIT, 1).tag(2)
+    files = written(tmp_path, [], {every: [90.0, 1.0, 50.0, 3.0], seldom: [7.0]})
+    runs = {k.name: k.runs_s for k in read_kernels(*files, TracedRuns(3, (0, 2))).kernels}
+    assert runs[every] == pytest.approx([1e-6, 3e-6])
+    assert runs[seldom] == pytest.approx([7e-6])
+
+
+def test_kernels_of_interrupted_runs_have_their_own_seconds_and_spread(tmp_path):
+    # A switch per 0.1 ms of computing: the short kernel is hit in two of ten runs, the long one in all.
+    found = Interruptions(1e4, 0.1)
+    short, long = Owner(UNIT, 0).tag(1), Owner(UNIT, 1).tag(2)
+    micros = {short: [4.0, 6.0, *[5.0] * 6, 900.0, 800.0], long: [4000.0, 6000.0] * 5}
+    times = read_kernels(*written(tmp_path, [], micros), TracedRuns(10, range(10), found))
+    assert times.of(UNIT) == {0: pytest.approx(5e-6), 1: pytest.approx(500e-6)}
+    assert times.relative_iqrs(UNIT)[0] < 0.3
+    assert times.scaled(2.0).interruptions == times.as_unprofiled(1e-4).interruptions == found
 
 
 def test_seconds_and_their_spread_are_of_all_kernels_of_an_owner():

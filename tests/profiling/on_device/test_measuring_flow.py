@@ -8,6 +8,8 @@ from profiling.latency.write_bundle import write_bundle
 from profiling.on_device.device_main import BundleSessions, read_feeds, read_measurement_plan
 from profiling.on_device.latency_record import LatencyRecord
 from profiling.on_device.measuring_flow import measure, stage_overheads, wire_costs
+from profiling.on_device.robust_statistics import relative_iqr
+from profiling.on_device.run_clock import CPU, clock_of
 from profiling.precision import Precision
 from profiling.runtime.open_session import Runtime
 
@@ -54,8 +56,17 @@ def test_mixed_models_run_half_as_often(record, bundle):
     assert len(record.runs_s[Precision.INT8]) == ROUNDS
 
 
-def test_a_machine_is_noisy_from_a_spread_of_15_percent_on(record):
+def test_costs_are_noisy_from_a_spread_of_15_percent_on(record):
     assert record.noisy == (record.spread > 0.15)
+    assert record.spread == relative_iqr(record.runs_s["fp32"])
+
+
+def test_a_record_says_by_which_clock_and_how_disturbed_runs_were(record):
+    assert record.clock == CPU
+    assert record.disturbed is not None
+    assert record.waiting is not None
+    assert 0 <= record.disturbed <= 1
+    assert record.waiting >= 0
 
 
 def test_progress_counts_models_and_cut_ones(record, reports, bundle):
@@ -68,7 +79,7 @@ def test_progress_counts_models_and_cut_ones(record, reports, bundle):
 
 def test_wires_have_a_line_for_each_side(bundle):
     plan = read_measurement_plan(bundle)
-    rows = wire_costs(plan, BundleSessions(bundle, plan))
+    rows = wire_costs(plan, BundleSessions(bundle, plan), clock_of(1))
     assert {(row.wire, row.side) for row in rows} == {(wire, side) for wire, side, _ in plan.wires}
     assert all(row.start_s >= 0 and row.element_s >= 0 for row in rows)
 

@@ -1,66 +1,121 @@
+import itertools
+
 import pytest
+from fake_run_clock import FakeRunClock
+from hypothesis import given
+from hypothesis import strategies as st
 
 from profiling.latency.stage_cuts import stage_models
+from profiling.on_device.run_clock import CPU, WALL, RunClock, clock_of
 from profiling.on_device.timing_loop import (
-    InterleavedRuns,
     InterleavedTimer,
+    median_ratio,
     rounds_for,
+    run_interleaved,
     time_interleaved,
     time_stages,
 )
 from profiling.runtime.open_session import Runtime, open_session
 
 
-class FakeClock:
-    """A clock that work moves forward."""
-
-    def __init__(self) -> None:
-        self.now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
 def test_work_is_timed_in_turn_after_warming_up():
-    clock, calls = FakeClock(), []
+    machine, calls = FakeRunClock(CPU), []
 
     def work(name: str, seconds: float):
         def call() -> None:
             calls.append(name)
-            clock.now += seconds
+            machine.compute(seconds)
 
         return call
 
-    seconds = time_interleaved({"a": work("a", 1.0), "b": work("b", 3.0)}, 4, clock)
-    assert calls == ["a", "b"] * 5
+    seconds = time_interleaved({"a": work("a", 1.0), "b": work("b", 3.0)}, 4, machine.clock)
+    assert "".join(calls) == "ab" + "abba" * 2  # a scheduler's slices do not fall into step
     assert seconds == {"a": [1.0] * 4, "b": [3.0] * 4}
+
+
+WAITS = st.lists(st.sampled_from([0.0, 0.0, 0.01, 0.2, 3.0]), max_size=30)
+
+
+@given(WAITS, st.integers(1, 10), st.sampled_from([CPU, WALL]))
+def test_only_rounds_that_nothing_disturbed_and_none_before_them_count_if_there_are_some(waits, rounds, kind):
+    machine = FakeRunClock(kind)
+    coming = iter([0.0, *waits, *[0.0] * 40])  # the first warms up
+    found = run_interleaved({"a": lambda: machine.compute(1.0, next(coming))}, rounds, machine.clock)
+    calm = [True, *(not run.is_disturbed for run in found.all_of("a"))]
+    warm = [number for number, pair in enumerate(itertools.pairwise(calm)) if all(pair)]
+    assert rounds <= len(found.taken) <= 3 * rounds
+    if len(warm) >= min(rounds, 8):
+        assert list(found.kept["a"]) == warm
+        assert len(warm) <= rounds
+    elif kind == CPU:
+        assert len(found.kept["a"]) == min(rounds, 8)
+    else:
+        waited = [run.waited_s for run in found.all_of("a")]
+        assert sorted(run.waited_s for run in found.of("a")) == pytest.approx(sorted(waited)[:rounds])
+
+
+@pytest.mark.parametrize(("kind", "factor", "kept"), [(CPU, 1, 10), (WALL, 3, 40)])
+def test_more_rounds_are_taken_where_they_help(kind, factor, kept):
+    """Runs so long that each is disturbed: their processor time hardly suffers, their wall time does."""
+    machine = FakeRunClock(kind)
+    found = run_interleaved({"a": lambda: machine.compute(1.0, 3.0)}, 40, machine.clock)
+    assert len(found.taken) == factor * 40
+    assert len(found.kept["a"]) == kept
+
+
+@given(st.lists(st.sampled_from([0.0, 0.1, 0.3]), min_size=40, max_size=40))
+def test_what_cold_caches_add_is_left_out_where_all_rounds_are_disturbed(added):
+    machine, coming = FakeRunClock(CPU), iter([0.0, *sorted(added), *[0.3] * 10])
+    found = run_interleaved({"a": lambda: machine.compute(1.0 + next(coming), 9.0)}, 40, machine.clock)
+    assert [run.seconds for run in found.of("a")] == pytest.approx([1.0 + s for s in sorted(added)[:10]])
+
+
+def test_waiting_between_runs_disturbs_the_round_as_well():
+    """What ran between them emptied the caches."""
+    machine, waits = FakeRunClock(CPU), iter([0.0, 0.0, 5.0, 0.0, 0.0, 0.0, 0.0])
+    clock = machine.clock
+
+    class Slow(RunClock):
+        def time(self, call):
+            machine.compute(0.0, next(waits))
+            return super().time(call)
+
+    slow = Slow(clock.kind, clock.seconds, clock.waited, clock.switches)
+    found = run_interleaved({"a": lambda: machine.compute(1.0)}, 3, slow)
+    assert [one.is_warm for one in found.taken] == [True, False, False, True, True]
+    assert list(found.kept["a"]) == [0, 3, 4]
+
+
+def test_where_nothing_tells_of_waiting_each_round_counts():
+    machine = FakeRunClock(WALL)
+    blind = RunClock(WALL, machine.clock.seconds, None, machine.clock.switches)
+    found = run_interleaved({"a": lambda: machine.compute(1.0, 2.0)}, 5, blind)
+    assert (len(found.taken), list(found.kept["a"])) == (5, [0, 1, 2, 3, 4])
 
 
 @pytest.mark.parametrize(("seconds", "rounds"), [(1.0, 8), (0.1, 8), (0.02, 20), (0.004, 100), (1e-6, 100)])
 def test_rounds_fill_four_tenths_of_a_second_within_limits(seconds, rounds):
-    clock = FakeClock()
-
-    def call() -> None:
-        clock.now += seconds
-
-    assert rounds_for(call, 0, clock) == pytest.approx(rounds, abs=1)
-    assert 8 <= rounds_for(call, 0, clock) <= 100
+    machine = FakeRunClock(CPU)
+    found = rounds_for(lambda: machine.compute(seconds), 0, machine.clock)
+    assert found == pytest.approx(rounds, abs=1)
+    assert 8 <= found <= 100
 
 
 def test_rounds_that_are_asked_for_need_no_run():
-    assert rounds_for(lambda: 1 / 0, 5) == 5
+    assert rounds_for(lambda: 1 / 0, 5, clock_of(1)) == 5
 
 
 def test_a_ratio_compares_runs_of_one_round():
     # The machine slows down by ten on the way; the session always takes twice as long.
     reference_s = [1.0, 2.0, 5.0, 10.0]
-    assert InterleavedRuns(reference_s, [2 * s for s in reference_s]).ratio == 2.0
+    assert median_ratio([2 * s for s in reference_s], reference_s) == 2.0
 
 
 def test_sessions_are_timed_as_often_as_their_reference(residual):
     reference, session = (open_session(residual.graph.model, Runtime()) for _ in range(2))
-    runs = InterleavedTimer(reference, residual.samples[0], 3)(session)
-    assert [len(runs.reference_s), len(runs.session_s)] == [3, 3]
+    runs = InterleavedTimer(reference, residual.samples[0], 3, clock_of(1))(session)
+    assert [len(runs.reference), len(runs.session)] == [3, 3]
+    assert all(run.seconds > 0 for run in (*runs.reference, *runs.session))
 
 
 def test_stages_are_fed_what_stages_before_them_give(residual):
@@ -68,6 +123,6 @@ def test_stages_are_fed_what_stages_before_them_give(residual):
     models = stage_models(graph.model, graph, [[unit.index] for unit in graph.units])
     stages = [open_session(model, Runtime()) for model in models]
     whole = open_session(graph.model, Runtime())
-    ratios = time_stages([whole] * len(stages), stages, residual.samples[0], 2)
+    ratios = time_stages([whole] * len(stages), stages, residual.samples[0], 2, clock_of(1))
     assert len(ratios) == len(graph.units)
     assert all(ratio > 0 for ratio in ratios)

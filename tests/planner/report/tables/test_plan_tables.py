@@ -9,7 +9,7 @@ from made_records import CHAIN, CONVERTED, CUT, MEASURED, PREDICTED, SCENARIO, m
 from terminal_text import check_golden, printed
 
 from planner.plan.manifest import Port
-from planner.plan.plan_record import CostDoubt, SingleDevice, WireFormat
+from planner.plan.plan_record import CostDoubt, NoisyCosts, SingleDevice, WireFormat
 from planner.refinement.outcome import Outcome
 from planner.report.tables.inspection_table import inspection_table
 from planner.report.tables.plan_tables import broken_text, conversion_lines, plan_table, undelivered_text
@@ -139,6 +139,15 @@ def test_optimal_never_stands_alone_where_costs_are_in_doubt():
     )
     assert "the built stages take 25% longer than predicted" in " ".join(text.split())
     assert "doubt" not in plan_text().replace("a doubt", "")
+
+
+def test_optimal_never_stands_alone_where_costs_are_noisy():
+    noisy = NoisyCosts(device="camera", spread=0.23, clock="cpu", disturbed=0.4, waiting=2.0)
+    text = " ".join(plan_text(noisy_costs=(noisy,)).split())
+    assert text.startswith("optimal plan for noisy costs (spread 23%)")
+    assert text.count("optimal") == text.count("for noisy costs (spread 23%)")
+    assert "fp32 runs of camera spreads by 23%, and 40% of them were disturbed" in text
+    assert "noisy" not in plan_text()
 
 
 def test_samples_that_are_made_up_say_so_in_the_table():

@@ -2,18 +2,20 @@ import pytest
 
 pytest.importorskip("ai_edge_litert", reason="the extra litert is not installed")
 import tflite_models
+from fake_run_clock import FakeRunClock
 from tflite_models import feeds
 
 from profiling.litert.latency import time_in_place
 from profiling.litert.latency.time_in_place import time_units
 from profiling.litert.load import parse_litert
 from profiling.litert.unit_graph import build_litert_graph
+from profiling.on_device.run_clock import CPU
 
 
 @pytest.fixture
 def machine(monkeypatch):
     """Stand a machine in for the runtime on which a unit takes as many seconds as its number, and one."""
-    now = [0.0]
+    machine = FakeRunClock(CPU)
 
     class Timed:
         def __init__(self, stage, values, _threads=1):
@@ -21,10 +23,10 @@ def machine(monkeypatch):
             assert set(stage.inputs) <= values.keys()
 
         def __call__(self):
-            now[0] += self.seconds
+            machine.compute(self.seconds)
 
     monkeypatch.setattr(time_in_place, "TimedInterpreter", Timed)
-    return lambda: now[0]
+    return machine.clock
 
 
 @pytest.mark.parametrize("seed", range(3))

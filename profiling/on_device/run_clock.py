@@ -1,0 +1,131 @@
+"""The clock of runs: processor time where one thread computes, as other work is not in it, else wall."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Callable, NamedTuple
+
+try:
+    import resource
+except ImportError:  # Windows
+    resource = None  # type: ignore[assignment]
+
+CPU, WALL = "cpu", "wall"
+_CPU_PROVIDER = "CPUExecutionProvider"  # with one thread it computes in the thread that calls it
+_TASKS, _DELAYS = Path("/proc/self/task"), Path("/proc/self/schedstat")  # of Linux
+_NANO = 1e-9
+# A run that waited for more than this part of its seconds is disturbed: such are timed anew where they can.
+_DISTURBED = 0.05
+
+
+class RunTime(NamedTuple):
+    """What one run took.
+
+    Parameters
+    ----------
+    seconds
+        By the clock.
+    waited_s
+        For how long threads that could have computed had no processor, all of them together.
+    switches
+        How often other work took the processor away.
+    """
+
+    seconds: float
+    waited_s: float = 0.0
+    switches: int = 0
+
+    @property
+    def is_disturbed(self) -> bool:
+        """Whether the run waited for more than 5 % of its seconds."""
+        return self.waited_s > _DISTURBED * self.seconds
+
+
+@dataclass(frozen=True)
+class RunClock:
+    """Reads what a run takes; each function counts from some moment in the past.
+
+    Parameters
+    ----------
+    kind
+        `CPU`: the seconds are this thread's own, without those in which other work ran. `WALL`: with them.
+    seconds
+        What counts.
+    waited
+        Seconds without a processor, as those of `RunTime`; None where the system does not tell.
+    switches
+        Involuntary context switches.
+    """
+
+    kind: str
+    seconds: Callable[[], float]
+    waited: Callable[[], float] | None
+    switches: Callable[[], int]
+
+    def time(self, call: Callable[[], object]) -> RunTime:
+        """Return what a call takes."""
+        switches, waited_s, start = self.switches(), self.read_waited(), self.seconds()
+        call()
+        seconds = self.seconds() - start
+        return RunTime(seconds, max(0.0, self.read_waited() - waited_s), self.switches() - switches)
+
+    def read_waited(self) -> float:
+        """Return how long was waited so far; 0 where the system does not tell."""
+        return self.waited() if self.waited is not None else 0.0
+
+    def disturbed_share(self, runs: Sequence[RunTime]) -> float | None:
+        """Return which part of runs was disturbed; None where the system does not tell."""
+        if self.waited is None or not runs:
+            return None
+        return sum(run.is_disturbed for run in runs) / len(runs)
+
+    def waiting(self, runs: Sequence[RunTime]) -> float | None:
+        """Return the seconds that runs waited per second of them; None where the system does not tell."""
+        seconds = sum(run.seconds for run in runs)
+        if self.waited is None or seconds <= 0:
+            return None
+        return sum(run.waited_s for run in runs) / seconds
+
+
+def clock_of(threads: int, provider: str = _CPU_PROVIDER) -> RunClock:
+    """Return the clock for a session: processor time if it computes in the calling thread alone.
+
+    Windows counts a thread's processor time in ticks of 15.6 ms, in which many runs would take nothing.
+    """
+    ticks_finely = hasattr(time, "thread_time") and sys.platform != "win32"
+    if threads == 1 and provider == _CPU_PROVIDER and ticks_finely:
+        return RunClock(CPU, time.thread_time, _without_processor, _involuntary_switches)
+    delays = _thread_delays if _DELAYS.is_file() else None
+    return RunClock(WALL, time.perf_counter, delays, _involuntary_switches)
+
+
+def _without_processor() -> float:
+    """Return seconds in which this thread did not compute."""
+    return time.perf_counter() - time.thread_time()
+
+
+def _involuntary_switches() -> int:
+    """Return how often this thread, or where that is not known this process, lost its processor."""
+    if resource is None:
+        return 0
+    return resource.getrusage(getattr(resource, "RUSAGE_THREAD", resource.RUSAGE_SELF)).ru_nivcsw
+
+
+def _thread_delays() -> float:
+    """Return seconds in which threads of this process could have run and waited for a processor.
+
+    Switches do not tell that: threads of one session take the processor from each other whenever one
+    wakes another, on a quiet machine as well.
+    """
+    return sum(map(_delay, _TASKS.iterdir())) * _NANO
+
+
+def _delay(task: Path) -> int:
+    try:
+        return int((task / _DELAYS.name).read_text().split()[1])
+    except OSError:  # it has just ended
+        return 0
