@@ -8,6 +8,7 @@ All powers are relative to that of the fp32 model's outputs.
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import msgspec
 import numpy as np
@@ -27,6 +28,7 @@ from profiling.runtime.open_session import run_samples, runtime_for
 from profiling.stage_session import open_stage
 
 _MODELS = 8  # mixed models that the law is fitted on: enough for two numbers and an outlier, each is a run
+_RUN = 4  # units of a mixed model that neighbour each other and are in one precision, in the mean
 _LEAST_SHARE = 1 / 64  # of the noise of everything in int8, in the model with the fewest units
 _KNEES = np.geomspace(1e-3, 1e3, 121)  # relative to the median of the measured sums: 20 steps a decade
 _LEAST_POINTS = 3  # two numbers need more points than two; with fewer the sum itself is taken
@@ -146,14 +148,22 @@ def _mixes(
     rng = np.random.default_rng(0)  # the same models in every run, whose measurements are cached
     for share in np.geomspace(1.0, _LEAST_SHARE, _MODELS)[1:]:
         take_if_below = _noise_counter(graph, costs, most * share)
-        order, chosen = [int(unit) for unit in rng.permutation(able)], dict[int, Precision]()
-        for unit in order:
-            possible = [Precision.INT8, *(p for p in others if graph.units[unit].can_be(p))]
-            precision = possible[rng.integers(len(possible))] if others else Precision.INT8
-            if take_if_below(unit, precision):
-                chosen[unit] = precision
+        chosen = dict[int, Precision]()
+        for run in _runs(able, rng):
+            wanted = [Precision.INT8, *others][rng.integers(1 + len(others))]
+            for unit in run:
+                precision = wanted if graph.units[unit].can_be(wanted) else Precision.INT8
+                if take_if_below(unit, precision):
+                    chosen[unit] = precision
         if mix := graph.resolve_precisions(chosen):
             yield mix
+
+
+def _runs(units: Sequence[int], rng: np.random.Generator) -> list[Sequence[int]]:
+    """Cut units into runs, as plans have them, in random order: errors of neighbours are not independent."""
+    starts = [n for n in range(1, len(units)) if rng.random() < 1 / _RUN]
+    runs = [units[begin:end] for begin, end in pairwise([0, *starts, len(units)])]
+    return [runs[n] for n in rng.permutation(len(runs))]
 
 
 def _noise_counter(
