@@ -15,6 +15,7 @@ from profiling.graph.unit_graph import ModelGraph, with_obstacles
 from profiling.latency.measure_latency import BuiltPlan, Setup, measure_latency, time_plan
 from profiling.latency.plan_corrections import PlanTiming
 from profiling.noise.measure_noise import measure_noise
+from profiling.noise.noise_sources import NoiseSources
 from profiling.noise.unit_check import UnitCheck, refused_units
 from profiling.on_device.create_session import Optimization
 from profiling.precision import Precision
@@ -100,10 +101,11 @@ class OnnxRuntimeModel:
         calibration: Calibration,
         samples: Sequence[Feeds],
         known_tensors: tuple[TensorNoise, ...] | None,
+        only: NoiseSources | None,
         progress: Progress,
     ) -> NoiseProfile:
         """Return noise as `profiling.noise.measure_noise` has it."""
-        return measure_noise(self.graph, calibration, samples, known_tensors, progress)
+        return measure_noise(self.graph, calibration, samples, known_tensors, only, progress)
 
     def time_plan(self, plan: BuiltPlan[Any], feeds: Feeds, runtime: Runtime, rounds: int) -> PlanTiming:
         """Time a plan as `profiling.latency.measure_latency.time_plan` does."""

@@ -9,6 +9,7 @@ from profiling.graph.compressed_weights import CompressedUnit
 from profiling.graph.operator_graph import OperatorGraph
 from profiling.latency.measure_latency import BuiltPlan, Setup
 from profiling.latency.plan_corrections import PlanTiming
+from profiling.noise.noise_sources import NoiseSources
 from profiling.on_device.create_session import Optimization
 from profiling.precision import Precision
 from profiling.progress import Progress
@@ -69,9 +70,10 @@ class RuntimeModel(Protocol):
         calibration: Calibration,
         samples: Sequence[Feeds],
         known_tensors: tuple[TensorNoise, ...] | None,
+        only: NoiseSources | None,
         progress: Progress,
     ) -> NoiseProfile:
-        """Return the noise of each tensor and unit in a scheme."""
+        """Return the noise of each tensor and unit in a scheme, or only of some."""
 
     def time_plan(self, plan: BuiltPlan[Any], feeds: Feeds, runtime: Runtime, rounds: int) -> PlanTiming:
         """Time a plan's models on this machine, in turn with the fp32 model."""

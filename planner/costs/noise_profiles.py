@@ -13,6 +13,7 @@ from planner.costs.noise_saturation import (
 from planner.inputs.calibrated_model import CalibratedModel
 from planner.scenario.schema import Scenario
 from profiling.noise.measure_noise import scale_to_int16
+from profiling.noise.noise_sources import largest_sources, with_better
 from profiling.on_device.processor import cpu_description
 from profiling.progress import Progress, silent
 from profiling.quantization.calibration import Calibration
@@ -24,10 +25,12 @@ from profiling.records.profile import NoiseProfile
 # multiplications of the whole model, between two bounds (ResNet50: 2 and 19, MobileNetV2: 8 and all 188).
 # Single sources are many and need one run each, so that they get a tenth of the work; the law, which is
 # fitted on more samples, corrects their sum. Where all units together take less, as in small models, single
-# sources are measured on more samples: a few of them can make most of a classifier's noise.
+# sources are measured on more samples: a few of them can make most of a classifier's noise. For the same
+# reason the largest sources are measured once more, on more samples.
 _ALONE_WORK, _ALONE_LEAST, _ALONE_MOST = 8e9, 2, 8
 _ALL_WORK, _ALL_MOST = 1.3e11, 64
 _LAW_WORK, _LAW_LEAST = 8e10, 16
+_AGAIN_WORK = 1e12  # of all sources; a model that takes longer is not measured twice
 
 
 def noise_profiles(
@@ -57,6 +60,7 @@ def _noise_profile(
     few = _samples(subject, _ALONE_WORK, _ALONE_LEAST, _ALONE_MOST)
     affordable = _samples(subject, _ALL_WORK / max(1, len(subject.graph.units)), few, _ALL_MOST)
     count = min(affordable, scenario.profiling.noise_samples)
+    more = min(_samples(subject, _LAW_WORK, _LAW_LEAST, _ALL_MOST), scenario.profiling.noise_samples)
     scheme = calibration.scheme
     path = entry_path(
         EntryKind.NOISE,
@@ -64,7 +68,7 @@ def _noise_profile(
         subject=subject.fingerprint,
         scheme=scheme.label,
         runtime=subject.model.runtime_version,
-        samples=count,
+        samples=[count, more],
         processor=cpu_description(),
     )
     # Tensors' noise does not depend on the bits of weights, and in int16 it follows from that in int8.
@@ -76,9 +80,20 @@ def _noise_profile(
     int8 = next(of_same_activations, None)
 
     def make() -> NoiseProfile:
-        samples = list(subject.calibration.spread(count).samples)
+        few, many = (list(subject.calibration.spread(n).samples) for n in (count, more))
         tensors = scale_to_int16(int8) if int8 is not None and scheme.wide else int8
-        return subject.model.measure_noise(calibration, samples, tensors, progress)
+        first = subject.model.measure_noise(calibration, few, tensors, None, progress)
+        sources = len(first.units) + (0 if tensors else len(first.tensors))
+        runs = sources * len(few)
+        if len(many) <= len(few) or runs * subject.model.multiplications() > _AGAIN_WORK:
+            return first
+
+        def again(_: str, done: int, total: int) -> None:
+            progress("noise of the largest sources", done, total)
+
+        # As many runs again for the sources that make most of the noise.
+        largest = largest_sources(first, runs // len(many))
+        return with_better(first, subject.model.measure_noise(calibration, many, tensors, largest, again))
 
     return cached(path, NoiseProfile, make)
 

@@ -164,6 +164,32 @@ def tensor_values(model: LitertModel, samples: Sequence[Feeds]) -> Iterator[dict
         yield {tensor: value for tensor, value in held.items() if value is not None}
 
 
+def is_delegated(content: bytes) -> bool:
+    """Return whether all of a stage's operators run in the delegate that is there by default, XNNPACK.
+
+    Yes where the runtime does not tell.
+
+    Raises
+    ------
+    ModelError
+        If the runtime refuses the stage.
+    """
+    with naming_litert_errors("cannot load the model"):
+        interpreter = _open(content, _FEWEST_THREADS)
+        interpreter.allocate_tensors()
+    if not hasattr(interpreter, "_get_ops_details"):
+        return True
+    delegates = [one for one in interpreter._get_ops_details() if one["op_name"] == "DELEGATE"]  # noqa: SLF001
+    ends = [
+        {int(end["index"]) for end in find()}
+        for find in (interpreter.get_input_details, interpreter.get_output_details)
+    ]
+    return len(delegates) == 1 and all(
+        end <= {int(tensor) for tensor in delegates[0][field]}
+        for end, field in zip(ends, ("inputs", "outputs"), strict=True)
+    )
+
+
 def _open(content: bytes, threads: int, *, keeping_all: bool = False) -> Interpreter:
     hide_announcement()
     interpreter = Interpreter(

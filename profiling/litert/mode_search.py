@@ -1,6 +1,6 @@
 """Which modes each unit can take, found by quantizing and running."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,9 +8,10 @@ import numpy as np
 from profiling.arrays import Array, Feeds
 from profiling.errors import ModelError, QuantizeError
 from profiling.litert.calibration import Ranges
-from profiling.litert.cut import whole_stage
-from profiling.litert.interpreter import run_chain
-from profiling.litert.modes import FP32, MODES, Mode
+from profiling.litert.cut import cut_out, whole_stage
+from profiling.litert.interpreter import is_delegated, run_chain
+from profiling.litert.load import LitertModel
+from profiling.litert.modes import FP32, MODES, Mode, WeightUse
 from profiling.litert.quantize import quantize_units, why_not
 from profiling.litert.unit_graph import LitertGraph
 from profiling.runtime.crash_journal import CrashJournal
@@ -91,7 +92,27 @@ class _Search:
         """Return unit -> why it cannot compute in a mode."""
         units = range(len(self._graph.units))
         known = {u: why for u in units if (why := why_not(self._graph, u, mode, self._ranges))}
-        return known | self._failing(mode, [unit for unit in units if unit not in known])
+        known |= self._failing(mode, [unit for unit in units if unit not in known])
+        if mode.weight_use is not WeightUse.BESIDE_ROUNDED:
+            return known
+        return known | self._undelegated(mode, [unit for unit in units if unit not in known])
+
+    def _undelegated(self, mode: Mode, units: Sequence[int]) -> dict[int, str]:
+        """Return units that leave the delegate in a mode, but not in float.
+
+        Their kernels take several times as long as those in float, and cut the delegate's part of the model
+        in two, so that the time of others depends on them. With weights alone in integers they stay in it.
+        """
+        if not units:
+            return {}
+        quantized = quantize_units(self._graph, dict.fromkeys(units, mode), self._ranges)
+        reason = f"XNNPACK has no kernel for it in {mode.name}"
+        return {
+            unit: reason
+            for unit in units
+            if not _is_delegated(quantized.model, quantized.operators[unit], quantized.shared)
+            and _is_delegated(self._graph.model, self._graph.operators[unit], self._graph.shared)
+        }
 
     def _failing(self, mode: Mode, units: Sequence[int]) -> dict[int, str]:
         """Return those of some units that fail: all at once if none does, halves of them otherwise."""
@@ -142,3 +163,8 @@ class _Search:
         except (ModelError, QuantizeError) as exc:
             return f"fails in {mode.name}: {exc}", {}
         return "", dict(quantized.reasons)
+
+
+def _is_delegated(model: LitertModel, operators: Sequence[int], shared: Collection[int]) -> bool:
+    others = [n for n in range(len(model.operators)) if n not in operators and n not in shared]
+    return is_delegated(cut_out(model, operators, others, shared).content)

@@ -8,6 +8,7 @@ from profiling.arrays import Feeds
 from profiling.graph.unit_graph import ModelGraph
 from profiling.noise.float16_noise import float16_power
 from profiling.noise.noise_pair import NO_NOISE, NoisePair, tap_over_output
+from profiling.noise.noise_sources import NoiseSources
 from profiling.noise.suffix_runner import SuffixRunner
 from profiling.onnx_io.external_weights import delete_files
 from profiling.progress import Progress, silent
@@ -23,6 +24,7 @@ def measure_noise(
     calibration: Calibration,
     samples: Sequence[Feeds],
     known_tensors: tuple[TensorNoise, ...] | None = None,
+    only: NoiseSources | None = None,
     progress: Progress = silent,
 ) -> NoiseProfile:
     """Quantize one tensor, or one unit's weights and inner tensors, at a time and run what lies behind.
@@ -37,14 +39,23 @@ def measure_noise(
         Calibration samples; the noise is their mean.
     known_tensors
         Their noise, where it is known from another scheme with the same activations.
+    only
+        What is measured, if not everything; the profile has no other rows.
     """
     chosen = calibration.of(graph.quantizable_nodes)
     quantized = quantize(graph.model, chosen, calibration.ranges, graph.guarded_nodes)
     quantizers = tensor_roundings(quantized)
     weights = weight_roundings(quantized)
     runner = SuffixRunner(graph, samples)
-    boundary = [name for name in graph.boundary_tensors() if name in quantizers and known_tensors is None]
-    total = len(boundary) + sum(unit.quantizable for unit in graph.units)
+    boundary = [
+        name
+        for name in graph.boundary_tensors()
+        if name in quantizers and known_tensors is None and (only is None or name in only.tensors)
+    ]
+    rounded_units = {
+        unit.name for unit in graph.units if unit.quantizable and (only is None or unit.name in only.units)
+    }
+    total = len(boundary) + len(rounded_units)
     tensors, units = dict[str, NoisePair](), dict[str, NoisePair]()
     float16_errors = dict[str, float | None]()
 
@@ -57,7 +68,7 @@ def measure_noise(
 
     measure_tensors(graph.inputs)
     for unit in graph.units:
-        if unit.quantizable:
+        if unit.name in rounded_units:
             inside = set(unit.nodes)
             nodes = [node for node in graph.model.graph.node if node.name in inside]
             written = [name for node in nodes for name in node.output]

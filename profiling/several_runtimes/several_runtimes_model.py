@@ -18,6 +18,7 @@ from profiling.latency.plan_corrections import PlanTiming
 from profiling.litert.planning.litert_model import LitertRuntimeModel
 from profiling.litert.planning.ranges_file import load_ranges
 from profiling.litert.unit_graph import LitertGraph
+from profiling.noise.noise_sources import NoiseSources
 from profiling.on_device.create_session import Optimization
 from profiling.onnx_runtime_model import OnnxRuntimeModel
 from profiling.precision import Precision
@@ -270,11 +271,12 @@ class SeveralRuntimesModel(UncompressedWeights):
         calibration: Calibration,
         samples: Sequence[Feeds],
         known_tensors: tuple[TensorNoise, ...] | None,
+        only: NoiseSources | None,
         progress: Progress,
     ) -> NoiseProfile:
         """Return the noise of tensors and units in the scheme's runtime."""
         part, own = self.part(calibration)
-        return part.model.measure_noise(own, samples, known_tensors, progress)
+        return part.model.measure_noise(own, samples, known_tensors, only, progress)
 
     def time_plan(self, plan: BuiltPlan[Any], feeds: Feeds, runtime: Runtime, rounds: int) -> PlanTiming:
         """Time the stages of the runtime that a plan's whole model is of."""

@@ -11,6 +11,7 @@ from profiling.graph.compressed_weights import UncompressedWeights
 from profiling.latency.measure_latency import BuiltPlan, Setup
 from profiling.latency.measured_mixes import planned_switches, planned_units
 from profiling.latency.plan_corrections import PlanTiming, StageTime
+from profiling.noise.noise_sources import NoiseSources
 from profiling.on_device.create_session import Optimization
 from profiling.on_device.kernels import Kernel, KernelTimes, Owner, OwnerKind
 from profiling.on_device.measuring_flow import NOISY
@@ -123,10 +124,11 @@ class TensorFlowRuntimeModel(UncompressedWeights):
         calibration: Calibration,
         samples: Sequence[Feeds],
         known_tensors: tuple[TensorNoise, ...] | None,
+        only: NoiseSources | None,
         progress: Progress,
     ) -> NoiseProfile:
         """Return that nothing adds noise."""
-        del known_tensors, progress
+        del known_tensors, only, progress
         label = calibration.scheme.label
         return NoiseProfile(self.graph.model_sha256, self.runtime_version, label, len(samples), (), ())
 

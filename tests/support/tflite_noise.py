@@ -30,7 +30,13 @@ class NoiseCase:
 
     @cached_property
     def profiles(self):
-        return measure_litert_noise(self.graph, self.ranges, self.samples, self.modes, self.possible)
+        return measure_litert_noise(self.graph, self.ranges, self.samples, self.able)
+
+    @property
+    def able(self):
+        """Mode -> the units that can compute in it."""
+        possible = list(enumerate(self.possible))
+        return {mode: [unit for unit, one in possible if mode in one.possible] for mode in self.modes}
 
     @cached_property
     def _exact(self):

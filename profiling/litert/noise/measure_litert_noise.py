@@ -1,7 +1,7 @@
 """Quantization noise of a `.tflite` model at the outputs, one tensor and one unit at a time."""
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from hashlib import sha256
 
 import numpy as np
@@ -11,7 +11,6 @@ from profiling.graph.operator_graph import Unit
 from profiling.litert.calibration import Ranges
 from profiling.litert.cut import whole_stage
 from profiling.litert.interpreter import runtime_version
-from profiling.litert.mode_search import UnitModes
 from profiling.litert.modes import Mode
 from profiling.litert.noise.integer_unit import IntegerUnit
 from profiling.litert.noise.mode_parts import ModeParts
@@ -19,6 +18,7 @@ from profiling.litert.noise.suffix_runner import LitertSuffixRunner
 from profiling.litert.unit_graph import LitertGraph
 from profiling.noise.float16_noise import float16_error, float16_power
 from profiling.noise.noise_pair import NoisePair, tap_over_output
+from profiling.noise.noise_sources import NoiseSources
 from profiling.progress import Progress, silent
 from profiling.records.profile import NoiseProfile, ReadNoise, TensorNoise, UnitNoise
 
@@ -27,8 +27,8 @@ def measure_litert_noise(
     graph: LitertGraph,
     ranges: Ranges,
     samples: Sequence[Feeds],
-    modes: Sequence[Mode],
-    possible: Sequence[UnitModes],
+    able: Mapping[Mode, Sequence[int]],
+    only: NoiseSources | None = None,
     progress: Progress = silent,
 ) -> dict[Mode, NoiseProfile]:
     """Bring one tensor, or one unit, into a mode at a time and run what lies behind it.
@@ -42,8 +42,10 @@ def measure_litert_noise(
         Of the graph's model, by `calibrate_litert`.
     samples
         Calibration samples; the noise is their mean.
-    possible
-        What each unit can compute in, by `find_modes`.
+    able
+        Mode -> the units that can compute in it, by `find_modes`.
+    only
+        What is measured, if not everything; profiles have no other rows.
 
     Returns
     -------
@@ -58,7 +60,9 @@ def measure_litert_noise(
     ModelError
         If the model does not run.
     """
-    measured = [_ModeNoise(_parts(graph, mode, ranges, possible)) for mode in modes]
+    measured = [
+        _ModeNoise(ModeParts(graph, mode, units, ranges), graph, only) for mode, units in able.items()
+    ]
     runner = LitertSuffixRunner(graph, samples)
     reads = Counter(name for unit in graph.units for name in unit.inputs)
     read_again = {name for name, times in (reads + Counter(graph.outputs)).items() if times > 1}
@@ -78,19 +82,16 @@ def measure_litert_noise(
             report()
     content = sha256(whole_stage(graph.model).content).hexdigest()
     profiles = [one.profile(content, len(samples)) for one in measured]
-    return dict(zip(modes, profiles, strict=True))
-
-
-def _parts(graph: LitertGraph, mode: Mode, ranges: Ranges, possible: Sequence[UnitModes]) -> ModeParts:
-    units = [unit for unit, found in enumerate(possible) if mode in found.possible]
-    return ModeParts(graph, mode, units, ranges)
+    return dict(zip(able, profiles, strict=True))
 
 
 class _ModeNoise:
     """Noise in one mode, as far as it is measured."""
 
-    def __init__(self, parts: ModeParts) -> None:
+    def __init__(self, parts: ModeParts, graph: LitertGraph, only: NoiseSources | None) -> None:
         self._parts = parts
+        self._rounded = {name for name in parts.grids if only is None or name in only.tensors}
+        self._changed = {n for n in parts.units if only is None or graph.units[n].name in only.units}
         self._tensors = dict[str, NoisePair]()
         self._units = dict[str, NoisePair]()
         self._reads = dict[tuple[str, str], NoisePair]()
@@ -101,7 +102,7 @@ class _ModeNoise:
     @property
     def total(self) -> int:
         """How many tensors and units are to be measured."""
-        return len(self._parts.grids) + len(self._parts.units)
+        return len(self._rounded) + len(self._changed)
 
     @property
     def done(self) -> int:
@@ -111,7 +112,7 @@ class _ModeNoise:
     def measure_tensors(self, runner: LitertSuffixRunner, names: Iterable[str]) -> None:
         """Measure tensors that were fed or that the last unit wrote."""
         for name in names:
-            if name in self._parts.grids:
+            if name in self._rounded:
                 rounded = self._parts.grids[name].rounded
                 self._tensors[name] = runner.tensor_noise(name, rounded)
                 exact = runner.tensor(name)
@@ -122,7 +123,7 @@ class _ModeNoise:
 
     def measure_unit(self, runner: LitertSuffixRunner, unit: Unit, read_again: Collection[str]) -> None:
         """Measure the last unit, and what it reads of tensors that have other readers."""
-        if unit.index not in self._parts.units:
+        if unit.index not in self._changed:
             return
         computed = self._parts.unit(unit.index)
         self._units[unit.name] = runner.unit_noise(computed)

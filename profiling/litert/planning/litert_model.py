@@ -17,13 +17,13 @@ from profiling.litert.latency.litert_latency import (
     measure_litert_latency,
     time_litert_plan,
 )
-from profiling.litert.mode_search import UnitModes, find_modes
-from profiling.litert.modes import FP32
+from profiling.litert.mode_search import find_modes
 from profiling.litert.noise.measure_litert_noise import measure_litert_noise
 from profiling.litert.planning.mixed_model import MODE_OF
 from profiling.litert.planning.multiply_adds import multiplications
 from profiling.litert.planning.ranges_file import load_ranges, save_ranges
 from profiling.litert.unit_graph import LitertGraph
+from profiling.noise.noise_sources import NoiseSources
 from profiling.on_device.create_session import Optimization
 from profiling.precision import Precision
 from profiling.progress import Progress
@@ -100,14 +100,14 @@ class LitertRuntimeModel(UncompressedWeights):
         calibration: Calibration,
         samples: Sequence[Feeds],
         known_tensors: tuple[TensorNoise, ...] | None,
+        only: NoiseSources | None,
         progress: Progress,
     ) -> NoiseProfile:
         """Return noise as `profiling.litert.noise` has it."""
         del known_tensors  # each mode has its own
         mode, ranges = MODE_OF[calibration.scheme.precision], self._ranges(calibration)
-        able = (unit.can_be(calibration.scheme.precision) for unit in self.graph.units)
-        possible = [UnitModes((FP32, mode) if one else (FP32,), {}) for one in able]
-        found = measure_litert_noise(self.graph, ranges, samples, [mode], possible, progress)
+        able = [unit.index for unit in self.graph.units if unit.can_be(calibration.scheme.precision)]
+        found = measure_litert_noise(self.graph, ranges, samples, {mode: able}, only, progress)
         return replace(found[mode], scheme=calibration.scheme.label)
 
     def time_plan(self, plan: BuiltPlan[Any], feeds: Feeds, runtime: Runtime, rounds: int) -> PlanTiming:

@@ -17,7 +17,7 @@ from profiling.errors import QuantizeError
 from profiling.litert import quantize
 from profiling.litert.calibration import calibrate_litert
 from profiling.litert.cut import whole_stage
-from profiling.litert.interpreter import run_chain
+from profiling.litert.interpreter import is_delegated, run_chain
 from profiling.litert.load import parse_litert
 from profiling.litert.mode_search import find_modes, relative_error
 from profiling.litert.modes import DYNAMIC_INT8, FLOAT16, FP32, INT8, INT16, MODES, WEIGHT_INT8
@@ -221,6 +221,26 @@ def test_a_unit_that_the_runtime_refuses_is_found_among_many(monkeypatch):
     modes = find_modes(case.graph, case.ranges, case.samples[:1], [INT8])
     assert [name for name, unit in case.units.items() if INT8 not in modes[unit].possible] == ["logits"]
     assert modes[case.units["logits"]].reasons["int8"].startswith("fails in int8: LiteRT fails")
+
+
+def test_a_unit_that_a_mode_would_take_out_of_the_delegate_is_not_offered_it():
+    """Its kernel would be several times as slow as in float, and cut what the delegate runs in two."""
+    model = Model(7)
+    image = model.input("image", (1, 6, 6, 8))
+    wide = model.depthwise(model.conv(image, "wide", 8), "wide/each")
+    case = Case(model.give(model.conv(wide, "y", 4)))
+    modes = find_modes(case.graph, case.ranges, case.samples[:1], [DYNAMIC_INT8, WEIGHT_INT8])
+    able = {
+        mode: [unit for unit, one in enumerate(modes) if mode in one.possible]
+        for mode in (DYNAMIC_INT8, WEIGHT_INT8)
+    }
+    assert able == {DYNAMIC_INT8: [0, 2], WEIGHT_INT8: [0, 1, 2]}
+    assert modes[1].reasons == {"int8-dynamic": "XNNPACK has no kernel for it in int8-dynamic"}
+    whole = whole_stage(case.quantized(dict.fromkeys(range(3), DYNAMIC_INT8)).model)
+    assert not is_delegated(whole.content)
+    assert is_delegated(
+        whole_stage(case.quantized(dict.fromkeys(able[DYNAMIC_INT8], DYNAMIC_INT8)).model).content
+    )
 
 
 def test_relative_errors_count_all_outputs():

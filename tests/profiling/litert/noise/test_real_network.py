@@ -13,7 +13,7 @@ from profiling.litert.load import parse_litert
 from profiling.litert.modes import DYNAMIC_INT8, FLOAT16, INT8, INT16, WEIGHT_INT8
 from profiling.litert.unit_graph import build_litert_graph
 
-SIDE, EDGE, PICTURES, RECIPES = 224, 16, 4, 8
+SIDE, EDGE, PICTURES, RECIPES = 224, 16, 4, 16
 ALL = (INT8, INT16, DYNAMIC_INT8, WEIGHT_INT8, FLOAT16)
 
 
