@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from importlib.metadata import version
+from typing import NamedTuple
 
 import msgspec
 import numpy as np
@@ -80,14 +81,18 @@ def measure_litert_latency(
     )
     machine = _Machine(setup.runtime.threads, feeds)
     fp32 = mixed_model(graph, {}, ranges)
-    models, variants = list[MixedModel](), list[Timed]()
+    models, beside_fp32 = list[MixedModel](), list[_BesideFp32]()
     for number, mix in enumerate(mixes):
         mixed = mixed_model(graph, mix, ranges) if mix else fp32
         # Units' seconds come from the models in one precision; mixed ones only show what switches add.
         counts = number < len(plan.precisions)
-        variants.append(machine.timed(plan, fp32, mixed, setup.rounds if counts else -(-setup.rounds // 2)))
+        beside_fp32.append(machine.beside_fp32(plan, fp32, mixed, counts=counts))
         models.append(mixed)
         progress("timing", number + 1, len(mixes))
+    # A machine's pace changes: all variants are as many times the fp32 model as they were beside it.
+    fp32_s = statistics.median(seconds for one in beside_fp32 for seconds in one.fp32_s)
+    start_s = machine.start_s()
+    variants = [one.at(fp32_s, start_s) for one in beside_fp32]
     return msgspec.convert(asdict(_record(plan, machine, models, variants)), LatencyProfile)
 
 
@@ -133,6 +138,21 @@ def _ratio(runs: Rounds, model: int) -> float:
     return median_ratio(_seconds(runs.of(model)), _seconds(runs.of(0)))
 
 
+class _BesideFp32(NamedTuple):
+    """A variant's runs in turn with the fp32 model, and its units'."""
+
+    ratio: float
+    fp32_s: list[float]
+    found: KernelTimes
+    runs: tuple[RunTime, ...]
+    all_runs: tuple[RunTime, ...]
+
+    def at(self, fp32_s: float, start_s: float) -> Timed:
+        """Return the variant's times where the fp32 model takes so long; units add up to the whole."""
+        wall_s = self.ratio * fp32_s
+        return Timed(wall_s, _filling(self.found, wall_s - start_s), self.runs, start_s, self.all_runs)
+
+
 @dataclass(frozen=True, slots=True)
 class _Machine:
     """Times models on one sample."""
@@ -160,15 +180,19 @@ class _Machine:
         calls = {number: self._runner(one, self.feeds) for number, one in enumerate(models)}
         return run_interleaved(calls, rounds_for(calls[0], rounds, self.clock), self.clock)
 
-    def timed(self, plan: MeasurementPlan, fp32: Stage, mixed: MixedModel, rounds: int) -> Timed:
-        """Return the times of a variant, its units' as long as the whole's."""
+    def beside_fp32(
+        self, plan: MeasurementPlan, fp32: Stage, mixed: MixedModel, *, counts: bool
+    ) -> _BesideFp32:
+        """Return a variant's seconds beside those of the fp32 model, in several sessions if it counts."""
         models = [fp32, mixed] if mixed is not fp32 else [fp32]
-        runs, last = self.interleaved(models, rounds), len(models) - 1
-        wall_s = _ratio(runs, last) * statistics.median(_seconds(runs.of(0)))
-        start_s = self.start_s()
-        found = kernel_times(mixed.quantized, plan.switches, self.feeds, rounds, self.clock, self.threads)
-        return Timed(
-            wall_s, _filling(found, wall_s - start_s), tuple(runs.of(last)), start_s, tuple(runs.all_of(last))
+        rounds, last = plan.rounds if counts else -(-plan.rounds // 2), len(models) - 1
+        sessions = [self.interleaved(models, rounds) for _ in range(_SESSIONS if counts else 1)]
+        return _BesideFp32(
+            statistics.median(_ratio(runs, last) for runs in sessions),
+            [seconds for runs in sessions for seconds in _seconds(runs.of(0))],
+            kernel_times(mixed.quantized, plan.switches, self.feeds, rounds, self.clock, self.threads),
+            tuple(run for runs in sessions for run in runs.of(last)),
+            tuple(run for runs in sessions for run in runs.all_of(last)),
         )
 
     def stage_times(self, plan: BuiltPlan[Stage], wall_s: float, rounds: int) -> tuple[StageTime, ...]:
