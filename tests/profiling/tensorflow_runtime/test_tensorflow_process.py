@@ -57,6 +57,15 @@ def test_inputs_and_outputs_keep_their_order_in_files_and_in_parts(content):
     assert is_doubled(session.run(None, FEEDS))
 
 
+@pytest.fixture
+def own_interrupt():
+    """Answer interrupts as Python does: a command of an earlier test notes them for all later ones."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("own_interrupt")
 def test_an_interrupted_call_leaves_no_answer_to_the_next_one(content):
     process = tensorflow_process(1)
     number = process.ask("open", content)
