@@ -57,8 +57,8 @@ def _noise_profile(
     others: Mapping[Scheme, NoiseProfile],
     progress: Progress,
 ) -> NoiseProfile:
-    few = _samples(subject, _ALONE_WORK, _ALONE_LEAST, _ALONE_MOST)
-    affordable = _samples(subject, _ALL_WORK / max(1, len(subject.graph.units)), few, _ALL_MOST)
+    least = _samples(subject, _ALONE_WORK, _ALONE_LEAST, _ALONE_MOST)
+    affordable = _samples(subject, _ALL_WORK / max(1, len(subject.graph.units)), least, _ALL_MOST)
     count = min(affordable, scenario.profiling.noise_samples)
     more = min(_samples(subject, _LAW_WORK, _LAW_LEAST, _ALL_MOST), scenario.profiling.noise_samples)
     scheme = calibration.scheme
@@ -93,6 +93,8 @@ def _noise_profile(
 
         # As many runs again for the sources that make most of the noise.
         largest = largest_sources(first, runs // len(many))
+        if not (largest.tensors or largest.units):
+            return first
         return with_better(first, subject.model.measure_noise(calibration, many, tensors, largest, again))
 
     return cached(path, NoiseProfile, make)

@@ -34,6 +34,7 @@ from planner.plan.plan_record import (
     WireFormat,
 )
 from profiling.precision import Precision
+from profiling.records.profile import LatencyProfile
 
 SCENARIO = {
     "model": "some/where/m.onnx",
@@ -165,6 +166,17 @@ def made_plan(units: tuple[str, ...] = UNITS, scenario: dict | None = None, **ch
         scenario=msgspec.Raw(json.dumps(scenario or SCENARIO).encode()),
     )
     return msgspec.structs.replace(plan, **changes)
+
+
+def made_latency(**changes) -> LatencyProfile:
+    """Return the seconds of a model without units on one device."""
+    values = {
+        "model_sha256": "", "runtime_version": "", "scheme": "int8", "overflows": False, "processor": "",
+        "threads": 1, "provider": "", "samples": 1, "runs_s": {}, "spread": 0.0, "noisy": False,
+        "wall_s": {Precision.FP32: 1.0}, "unattributed_s": {}, "profiled_s": {}, "units": (), "switches": (),
+        "start_s": 0.0, "seams": (), "wires": (),
+    }  # fmt: skip
+    return LatencyProfile(**{**values, **changes})
 
 
 def made_manifest() -> Manifest:

@@ -31,7 +31,7 @@ from profiling.on_device.conversion_costs import conversion_costs
 from profiling.on_device.cost_fits import stage_boundary_costs, stage_seconds, unit_costs
 from profiling.on_device.kernels import KernelTimes, OwnerKind
 from profiling.on_device.latency_record import LatencyRecord
-from profiling.on_device.measurement_order import FORMAT, MeasurementPlan
+from profiling.on_device.measurement_order import FORMAT, MeasurementPlan, SwitchTensor
 from profiling.on_device.measuring_flow import NOISY
 from profiling.on_device.processor import cpu_description
 from profiling.on_device.robust_statistics import MOST_ROUNDS, relative_iqr
@@ -85,8 +85,13 @@ def measure_litert_latency(
     for number, mix in enumerate(mixes):
         mixed = mixed_model(graph, mix, ranges) if mix else fp32
         # Units' seconds come from the models in one precision; mixed ones only show what switches add.
-        counts = number < len(plan.precisions)
-        beside_fp32.append(machine.beside_fp32(plan, fp32, mixed, counts=counts))
+        rounds, sessions = (
+            (plan.rounds, _SESSIONS) if number < len(plan.precisions) else (-(-plan.rounds // 2), 1)
+        )
+        in_turn = [fp32, mixed] if mixed is not fp32 else [fp32]
+        runs = [machine.interleaved(in_turn, rounds) for _ in range(sessions)]
+        found = machine.kernels(mixed, plan.switches, plan.rounds)
+        beside_fp32.append(_BesideFp32(runs, found, len(in_turn) - 1))
         models.append(mixed)
         progress("timing", number + 1, len(mixes))
     # A machine's pace changes: all variants are as many times the fp32 model as they were beside it.
@@ -119,7 +124,7 @@ def time_litert_plan(
     reference_s = statistics.median(fp32_s)
     wall_s = statistics.median(ratios) * reference_s
     start_s = machine.start_s()
-    found = kernel_times(plan.mixed.quantized, switches, feeds, rounds, machine.clock, threads)
+    found = machine.kernels(plan.mixed, switches, rounds)
     whole = Timed(wall_s=wall_s, profiled=_filling(found, wall_s - start_s), start_s=start_s)
     stages = machine.stage_times(plan, wall_s, rounds)
     return PlanTiming(planned_units(graph), switches, plan.mix, reference_s, whole, stages)
@@ -139,18 +144,30 @@ def _ratio(runs: Rounds, model: int) -> float:
 
 
 class _BesideFp32(NamedTuple):
-    """A variant's runs in turn with the fp32 model, and its units'."""
+    """A variant, number 1, in turn with the fp32 model, number 0, in each of some sessions; and its units.
 
-    ratio: float
-    fp32_s: list[float]
+    Of the fp32 model itself the number is 0.
+    """
+
+    sessions: Sequence[Rounds]
     found: KernelTimes
-    runs: tuple[RunTime, ...]
-    all_runs: tuple[RunTime, ...]
+    number: int
+
+    @property
+    def fp32_s(self) -> list[float]:
+        """Seconds of the fp32 model."""
+        return [seconds for rounds in self.sessions for seconds in _seconds(rounds.of(0))]
 
     def at(self, fp32_s: float, start_s: float) -> Timed:
         """Return the variant's times where the fp32 model takes so long; units add up to the whole."""
-        wall_s = self.ratio * fp32_s
-        return Timed(wall_s, _filling(self.found, wall_s - start_s), self.runs, start_s, self.all_runs)
+        wall_s = statistics.median(_ratio(rounds, self.number) for rounds in self.sessions) * fp32_s
+        return Timed(
+            wall_s,
+            _filling(self.found, wall_s - start_s),
+            tuple(run for rounds in self.sessions for run in rounds.of(self.number)),
+            start_s,
+            tuple(run for rounds in self.sessions for run in rounds.all_of(self.number)),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,25 +192,14 @@ class _Machine:
         call = self._runner(tiny, {name: np.ones(1, np.float32) for name in tiny.inputs})
         return statistics.median(time_interleaved({0: call}, MOST_ROUNDS, self.clock)[0])
 
+    def kernels(self, mixed: MixedModel, switches: Sequence[SwitchTensor], rounds: int) -> KernelTimes:
+        """Return the seconds of units and conversions inside a model."""
+        return kernel_times(mixed.quantized, switches, self.feeds, rounds, self.clock, self.threads)
+
     def interleaved(self, models: Sequence[Stage], rounds: int) -> Rounds:
         """Return the runs of some models by their number, run in turn."""
         calls = {number: self._runner(one, self.feeds) for number, one in enumerate(models)}
         return run_interleaved(calls, rounds_for(calls[0], rounds, self.clock), self.clock)
-
-    def beside_fp32(
-        self, plan: MeasurementPlan, fp32: Stage, mixed: MixedModel, *, counts: bool
-    ) -> _BesideFp32:
-        """Return a variant's seconds beside those of the fp32 model, in several sessions if it counts."""
-        models = [fp32, mixed] if mixed is not fp32 else [fp32]
-        rounds, last = plan.rounds if counts else -(-plan.rounds // 2), len(models) - 1
-        sessions = [self.interleaved(models, rounds) for _ in range(_SESSIONS if counts else 1)]
-        return _BesideFp32(
-            statistics.median(_ratio(runs, last) for runs in sessions),
-            [seconds for runs in sessions for seconds in _seconds(runs.of(0))],
-            kernel_times(mixed.quantized, plan.switches, self.feeds, rounds, self.clock, self.threads),
-            tuple(run for runs in sessions for run in runs.of(last)),
-            tuple(run for runs in sessions for run in runs.all_of(last)),
-        )
 
     def stage_times(self, plan: BuiltPlan[Stage], wall_s: float, rounds: int) -> tuple[StageTime, ...]:
         """Return the seconds of a plan's stages, whose whole takes so many."""

@@ -1,14 +1,13 @@
 import json
 
 import pytest
-from made_records import SCENARIO
+from made_records import SCENARIO, made_latency
 
 from planner.costs.device_costs import DeviceCosts, device_costs
 from planner.scenario.loader import parse_scenario
 from profiling.precision import Precision, Wire
 from profiling.quantization.qdq_model import INT8, INT8_REDUCED, Scheme
 from profiling.records.profile import (
-    LatencyProfile,
     NoiseProfile,
     SeamCost,
     SwitchCost,
@@ -19,10 +18,9 @@ from profiling.records.profile import (
 )
 
 FP32, I8 = Precision.FP32, Precision.INT8
-LATENCY = LatencyProfile(
-    model_sha256="", runtime_version="", scheme="int8", overflows=False, processor="", threads=1, provider="",
-    samples=1, runs_s={}, spread=0.0, noisy=False, wall_s={FP32: 0.011, I8: 0.005},
-    unattributed_s={FP32: 0.001, I8: 0.0}, profiled_s={},
+LATENCY = made_latency(
+    wall_s={FP32: 0.011, I8: 0.005},
+    unattributed_s={FP32: 0.001, I8: 0.0},
     units=(UnitCost("u", FP32, 0.008), UnitCost("v", FP32, 0.002), UnitCost("u", I8, 0.004)),
     switches=(SwitchCost("t", FP32, I8, 0.0006, measured=True),),
     start_s=0.0002,

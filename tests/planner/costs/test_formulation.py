@@ -1,6 +1,7 @@
 from dataclasses import replace
 
 import pytest
+from made_records import made_latency
 from scenario_texts import LIMITED
 
 from planner.costs.device_costs import DeviceCosts
@@ -33,25 +34,10 @@ def profiles(graph) -> tuple[LatencyProfile, dict[Precision, NoiseProfile]]:
         SwitchCost(t, *pair, 0.0002, measured=True) for t in graph.boundary_tensors() for pair in pairs
     ]
     wall = {Precision.FP32: sum(unit.seconds for unit in units if unit.precision is Precision.FP32)}
-    latency = LatencyProfile(
-        model_sha256="",
-        runtime_version="",
-        scheme="",
-        overflows=False,
-        processor="",
-        threads=1,
-        provider="",
-        samples=1,
-        runs_s={},
-        spread=0.0,
-        noisy=False,
+    latency = made_latency(
         wall_s=wall,
-        unattributed_s={},
-        profiled_s={},
         units=tuple(units),
         switches=tuple(switches),
-        start_s=0.0,
-        seams=(),
         wires=tuple(WireCost(wire, side, 1e-5, 1e-9) for wire in Wire for side in ("encode", "decode")),
     )
     noise = NoiseProfile(

@@ -2,13 +2,13 @@ import json
 
 import msgspec
 import pytest
-from made_records import SCENARIO, made_plan
+from made_records import SCENARIO, made_latency, made_plan
 
 from planner.plan.plan_diff import CostChange, diff_plans
 from planner.plan.plan_record import WireFormat
 from profiling.on_device.measurement_order import FORMAT
 from profiling.precision import Precision
-from profiling.records.profile import LatencyProfile, Profile
+from profiling.records.profile import Profile
 
 
 def changed(plan, number: int, **changes):
@@ -94,27 +94,7 @@ def test_objectives_of_two_kinds_are_not_compared():
 
 
 def measured(spread: float) -> dict[str, Profile]:
-    latency = LatencyProfile(
-        model_sha256="ab" * 32,
-        runtime_version="1",
-        scheme="int8",
-        overflows=False,
-        processor="",
-        threads=1,
-        provider="CPU",
-        samples=9,
-        runs_s={},
-        spread=spread,
-        noisy=False,
-        wall_s={Precision.FP32: 1.0},
-        unattributed_s={},
-        profiled_s={},
-        units=(),
-        switches=(),
-        start_s=0.0,
-        seams=(),
-        wires=(),
-    )
+    latency = made_latency(spread=spread, samples=9)
     return {"server": Profile(FORMAT, "server", latency, ())}
 
 

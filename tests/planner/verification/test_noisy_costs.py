@@ -3,7 +3,7 @@ from dataclasses import replace
 
 import msgspec
 import pytest
-from made_records import made_comparison, made_plan
+from made_records import made_comparison, made_latency, made_plan
 from terminal_text import printed
 
 from planner.plan.models_record import ModelEntry, ModelsPlan
@@ -13,30 +13,8 @@ from planner.report.tables.comparison_table import comparison_table
 from planner.report.tables.models_table import models_table
 from planner.verification.noisy_costs import noisiest, noisy_costs_of, noisy_costs_text, of_costs_text
 from profiling.on_device.run_clock import CPU, WALL
-from profiling.precision import Precision
-from profiling.records.profile import LatencyProfile
 
-CALM = LatencyProfile(
-    model_sha256="",
-    runtime_version="",
-    scheme="int8",
-    overflows=False,
-    processor="",
-    threads=1,
-    provider="CPU",
-    samples=8,
-    runs_s={Precision.FP32: (1.0,)},
-    spread=0.02,
-    noisy=False,
-    wall_s={Precision.FP32: 1.0},
-    unattributed_s={},
-    profiled_s={},
-    units=(),
-    switches=(),
-    start_s=0.0,
-    seams=(),
-    wires=(),
-)
+CALM = made_latency(spread=0.02)
 BUSY = replace(CALM, spread=0.23, noisy=True, clock=CPU, disturbed=0.4, waiting=2.5)
 NOISY = NoisyCosts(device="camera", spread=0.23, clock=CPU, disturbed=0.4, waiting=2.5)
 DOUBT = CostDoubt(predicted=0.8, measured=1.0, low=0.99, high=1.02, difference=0.25)
