@@ -21,7 +21,7 @@ from profiling.on_device.kernels import OwnerKind
 from profiling.on_device.latency_record import LatencyRecord, WireRow
 from profiling.on_device.measurement_order import MeasurementPlan
 from profiling.on_device.processor import cpu_description, int8_overflows
-from profiling.on_device.robust_statistics import relative_iqr
+from profiling.on_device.robust_statistics import are_noisy, relative_iqr
 from profiling.on_device.run_clock import RunClock, clock_of
 from profiling.on_device.timing_loop import (
     least_seconds,
@@ -32,9 +32,6 @@ from profiling.on_device.timing_loop import (
 from profiling.on_device.variant_sessions import Report, VariantSessions
 from profiling.on_device.variant_times import Timed, time_variants
 
-# Relative interquartile range of the fp32 model's runs, by their clock, above which costs are noisy: the
-# median of eight runs that differ so much errs by 5 % (standard error), see `robust_statistics`.
-NOISY = 0.15
 _WIRE_ROUNDS = 30  # the median's standard error is a sixth of the interquartile range
 
 
@@ -63,7 +60,7 @@ def measure(plan: MeasurementPlan, models: VariantSessions, feeds: Feeds, report
         samples=plan.rounds,
         runs_s={precision: list(variant.runs_s) for precision, variant in uniform.items()},
         spread=spread,
-        noisy=spread > NOISY,
+        noisy=are_noisy(variants[0].runs_s),
         wall_s={precision: variant.wall_s for precision, variant in uniform.items()},
         unattributed_s={
             precision: max(0.0, variant.wall_s - times.attributed_s)

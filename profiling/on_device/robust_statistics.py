@@ -8,6 +8,7 @@ import numpy as np
 
 # The standard error of a median of n runs is 0.93 of their interquartile range over sqrt(n), if they err
 # normally: a third of it for the fewest rounds, a tenth for the most. Between, what a model takes decides.
+_OF_MEDIAN, _NOISY = 0.93, 0.05
 _TIMED_S, _LEAST_ROUNDS, MOST_ROUNDS = 0.4, 8, 100
 
 
@@ -24,6 +25,11 @@ def relative_iqr(values: Sequence[float]) -> float:
         return 0.0
     low, middle, high = np.quantile(np.asarray(values, dtype=float), [0.25, 0.5, 0.75])
     return float((high - low) / middle) if middle else 0.0
+
+
+def are_noisy(values: Sequence[float]) -> bool:
+    """Return whether runs spread so far that their median errs by more than 5 % (standard error)."""
+    return _OF_MEDIAN * relative_iqr(values) > _NOISY * float(np.sqrt(len(values)))
 
 
 def sufficient_rounds(run_s: float) -> int:

@@ -14,9 +14,8 @@ from profiling.latency.plan_corrections import PlanTiming, StageTime
 from profiling.noise.noise_sources import NoiseSources
 from profiling.on_device.create_session import Optimization
 from profiling.on_device.kernels import Kernel, KernelTimes, Owner, OwnerKind
-from profiling.on_device.measuring_flow import NOISY
 from profiling.on_device.processor import cpu_description
-from profiling.on_device.robust_statistics import relative_iqr
+from profiling.on_device.robust_statistics import are_noisy, relative_iqr
 from profiling.on_device.run_clock import CPU, WALL, RunTime
 from profiling.on_device.variant_times import Timed
 from profiling.precision import Precision
@@ -102,7 +101,7 @@ class TensorFlowRuntimeModel(UncompressedWeights):
             samples=len(found.runs_s),
             runs_s={Precision.FP32: found.runs_s},
             spread=spread,
-            noisy=spread > NOISY,
+            noisy=are_noisy(found.runs_s),
             wall_s={Precision.FP32: found.wall_s},
             unattributed_s={Precision.FP32: found.start_s},
             profiled_s={Precision.FP32: found.kernels.total_s},

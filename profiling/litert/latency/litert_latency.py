@@ -32,9 +32,8 @@ from profiling.on_device.cost_fits import stage_boundary_costs, stage_seconds, u
 from profiling.on_device.kernels import KernelTimes, OwnerKind
 from profiling.on_device.latency_record import LatencyRecord
 from profiling.on_device.measurement_order import FORMAT, MeasurementPlan, SwitchTensor
-from profiling.on_device.measuring_flow import NOISY
 from profiling.on_device.processor import cpu_description
-from profiling.on_device.robust_statistics import MOST_ROUNDS, relative_iqr
+from profiling.on_device.robust_statistics import MOST_ROUNDS, are_noisy, relative_iqr
 from profiling.on_device.run_clock import RunClock, RunTime, clock_of
 from profiling.on_device.timing_loop import (
     Rounds,
@@ -243,7 +242,7 @@ def _record(
         samples=len(variants[0].runs_s),
         runs_s={precision: list(variant.runs_s) for precision, variant in uniform.items()},
         spread=spread,
-        noisy=spread > NOISY,
+        noisy=are_noisy(variants[0].runs_s),
         wall_s={precision: variant.wall_s for precision, variant in uniform.items()},
         unattributed_s={precision: variant.start_s for precision, variant in uniform.items()},
         profiled_s={precision: variant.profiled.total_s for precision, variant in uniform.items()},

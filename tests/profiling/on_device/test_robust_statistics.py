@@ -1,6 +1,9 @@
+from statistics import NormalDist
+
+import numpy as np
 import pytest
 
-from profiling.on_device.robust_statistics import interquartile_mean, relative_iqr
+from profiling.on_device.robust_statistics import are_noisy, interquartile_mean, relative_iqr
 
 
 def test_outliers_do_not_move_the_middle_mean():
@@ -12,3 +15,18 @@ def test_spread_is_the_middle_half_over_the_median():
     assert relative_iqr([1.0, 2.0, 3.0, 4.0, 5.0]) == pytest.approx(2 / 3)
     assert relative_iqr([3.0, 3.0, 3.0, 100.0]) < 10
     assert relative_iqr([1.0]) == 0
+
+
+@pytest.mark.parametrize("count", [8, 32, 96])
+def test_runs_are_noisy_where_their_median_errs_by_more_than_5_percent(count):
+    generator = np.random.default_rng(count)
+    for spread in (0.02, 0.1, 0.4, 1.0):
+        medians = np.median(generator.normal(1.0, spread / 1.349, size=(4000, count)), axis=1)
+        errs = medians.std()
+        if abs(errs - 0.05) > 0.015:  # near the bound, one draw may say either
+            drawn = 1 + spread / 1.349 * _normal_scores(count)
+            assert are_noisy(drawn) == (errs > 0.05)
+
+
+def _normal_scores(count):
+    return np.array([NormalDist().inv_cdf((n + 0.5) / count) for n in range(count)])
