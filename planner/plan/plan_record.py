@@ -349,6 +349,24 @@ class NoisyCosts(Record, frozen=True, kw_only=True):
     waiting: float | None = None
 
 
+class Tie(Record, frozen=True, kw_only=True):
+    """Other plans may cost a little less, but less than the costs can tell: this one is the simplest.
+
+    Parameters
+    ----------
+    gap
+        As in `objective`: by which fraction of it another plan may be better.
+    resolution
+        Which fraction of the objective the costs cannot tell.
+    changes
+        How often tensors of the plan change their precision or device.
+    """
+
+    gap: float
+    resolution: float
+    changes: int
+
+
 class PartOf(Record, frozen=True, kw_only=True):
     """One of several models that were planned together: `objective` and `solver` are of all of them."""
 
@@ -368,6 +386,7 @@ class Plan(Record, frozen=True, kw_only=True):
     `too_few_samples` says what more samples would allow: `status` speaks of what these could show.
     `cost_doubt` says where the built stages took another time than predicted: `status`, `objective` and
     `predicted` speak of costs that are in doubt then. `noisy_costs` says whose costs are noisy, and how far.
+    `tie` says that plans may be better by less than the costs can tell, which counts as optimal.
     """
 
     format: int
@@ -387,6 +406,7 @@ class Plan(Record, frozen=True, kw_only=True):
     too_few_samples: tuple[TooFewSamples, ...] = ()
     cost_doubt: CostDoubt | None = None
     noisy_costs: tuple[NoisyCosts, ...] = ()
+    tie: Tie | None = None
     converted_from: ConvertedFrom | None = None
     part_of: PartOf | None = None
     scenario: msgspec.Raw

@@ -11,8 +11,10 @@ models_assembly: solve result of several models -> models.json
 noise_limit_search: the limit on summed noise under which the best plan keeps the error budgets
 outcome: what came of planning a scenario
 plan_assembly: solve result -> plan.json
+plan_timings: what plans took in place, kept beside the profiles that they correct
 planning_problem: a scenario with the current costs -> PlacementProblem
 single_device: what all units on one device would cost, to compare a plan with
+ties: of plans that costs cannot tell apart, the simplest
 time_in_place: times a plan's models on this machine, for each device of the scenario that it stands for
 unconstrained_noise: plans without a limit on noise, each solved for once
 """

@@ -14,6 +14,8 @@ from planner.problem.placement_problem import Choice
 from planner.refinement.loop_state import LoopState, SolvedPlan, TimedPlan
 from planner.refinement.measured_scenario import MeasuredScenario
 from planner.refinement.planning_problem import PlanningProblem
+from planner.refinement.ties import measured_part, resolution_of, simplest_of, simplified
+from planner.solver.heuristics.simpler_plan import count_changes
 from profiling.latency.plan_corrections import PlanTiming, apply_corrections
 from profiling.precision import Precision
 from profiling.progress import Progress, silent
@@ -23,11 +25,14 @@ from profiling.records.profile import LatencyProfile
 def formulate_and_solve(measured: MeasuredScenario, state: LoopState) -> tuple[LoopState, SolvedPlan]:
     """Formulate under the current costs, and search the noise limit that keeps the error budgets.
 
-    Where there are any, each plan that a limit gives is built and run on held-back data, once.
+    Where there are any, each plan that a limit gives is built and run on held-back data, once. Of plans
+    that the measured costs cannot tell apart, the simplest is taken.
     """
     planning = measured.planning_problem(state.latency)
     problem = planning.formulate()
-    found = measured.noise_limit_search.solve_and_try_out(problem, state.search_state)
+    search = measured.noise_limit_search
+    found = search.solve_and_try_out(problem, state.search_state)
+    found = simplified(search, found, resolution_after(measured, state))
     return replace(state, search_state=found.state), SolvedPlan(planning, found)
 
 
@@ -49,6 +54,12 @@ def refine(
     return state, solved
 
 
+def resolution_after(measured: MeasuredScenario, state: LoopState) -> float:
+    """Return by which fraction seconds have to differ for profiles and timings to tell them apart."""
+    errors = [profile.standard_error for profile in measured.latency.values()]
+    return resolution_of([*errors, *(plan.standard_error for plan in state.timed)])
+
+
 def with_timing(
     measured: MeasuredScenario,
     state: LoopState,
@@ -60,8 +71,10 @@ def with_timing(
     problem, planning = solved.found.problem, solved.planning
     configuration = configuration_of(problem, choice)
     latency = corrected(state.latency, timings)
-    objective = evaluate(measured.planning_problem(latency).formulate(), choice).objective
-    plan = TimedPlan(choice, configuration, timings, latency, objective)
+    shown = measured.planning_problem(latency).formulate()
+    cost = evaluate(shown, choice)
+    part, changes = measured_part(shown, cost), count_changes(shown, choice)
+    plan = TimedPlan(choice, configuration, timings, latency, cost.objective, part, changes)
     before = state.timed[-1].configuration if state.timed else configuration
     expected = planning.chain_ratio_to_fp32(problem, evaluate(problem, choice))
     loop_round = _round(planning, plan, before, expected)
@@ -96,7 +109,7 @@ def _best_timed(
         if result.choice is not None and not state.was_timed(result.choice):
             timings = measured.timings(configuration_of(solved.found.problem, result.choice), progress)
             state = with_timing(measured, state, solved, result.choice, timings)
-    best = state.best
+    best = simplest_of(state.timed)
     if best is last and solved.choice == last.choice:  # it is proved under the costs that it showed
         return state, solved
     state = with_correction(state, best.timings)

@@ -79,6 +79,10 @@ class TimedPlan:
         The costs that follow from it, by device.
     objective
         Of the plan under these costs.
+    measured_part
+        Of the objective: what follows from seconds that were measured.
+    changes
+        How often tensors change their precision or device.
     """
 
     choice: Choice
@@ -86,6 +90,13 @@ class TimedPlan:
     timings: Mapping[str, PlanTiming]
     latency: Mapping[str, LatencyProfile]
     objective: float
+    measured_part: float = 0.0
+    changes: int = 0
+
+    @property
+    def standard_error(self) -> float:
+        """Of the seconds that were timed, as a fraction of them."""
+        return max(timing.standard_error for timing in self.timings.values())
 
 
 @dataclass(frozen=True, slots=True)

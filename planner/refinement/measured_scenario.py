@@ -17,8 +17,8 @@ from planner.plan.configuration import Configuration, configuration_of
 from planner.plan.plan_record import Metrics, NoisyCosts
 from planner.problem.placement_problem import Choice, PlacementProblem
 from planner.refinement.noise_limit_search import NoiseLimitSearch
+from planner.refinement.plan_timings import plan_timings
 from planner.refinement.planning_problem import PlanningProblem
-from planner.refinement.time_in_place import time_in_place
 from planner.scenario.schema import Scenario
 from planner.solver.solver_options import SolverOptions
 from planner.verification.measure_errors import measure_errors
@@ -93,9 +93,9 @@ class MeasuredScenario:
         return measure_errors(target, samples, prepared.runtime, progress=progress)
 
     def timings(self, configuration: Configuration, progress: Progress = silent) -> dict[str, PlanTiming]:
-        """Build a plan and time it on the devices that this machine stands for; empty if there are none."""
+        """Return what a plan takes on the devices that this machine stands for; empty if there are none."""
         progress("timing the plan", 0, 1)
-        timings = time_in_place(self.prepared, self.build(configuration), configuration)
+        timings = plan_timings(self.prepared, self.latency, self.build, configuration)
         progress(SOLVING, 0, 1)  # what follows, whatever the timing showed
         return timings
 

@@ -24,6 +24,7 @@ from planner.problem.tensors import FLOAT
 from planner.process_memory import peak_mib
 from planner.refinement.noise_limit_search import SearchResult
 from planner.refinement.planning_problem import PlanningProblem
+from planner.refinement.ties import status_of, tie_of
 from planner.scenario.budget_schema import ObjectiveSpec
 from planner.scenario.loader import dump_scenario
 from planner.scenario.schema import Scenario
@@ -36,7 +37,10 @@ _OWN = {wire.value: wire for wire in WireFormat} | {"float32": WireFormat.FLOAT}
 
 
 def assemble_plan(
-    planning: PlanningProblem, searched: SearchResult, loop: tuple[LoopRound, ...] = ()
+    planning: PlanningProblem,
+    searched: SearchResult,
+    loop: tuple[LoopRound, ...] = (),
+    resolution: float = 0.0,
 ) -> Plan:
     """Return the plan of a solve, not yet measured.
 
@@ -44,9 +48,11 @@ def assemble_plan(
     ----------
     loop
         How it was arrived at.
+    resolution
+        Which fraction of measured seconds cannot be told.
     """
     result, problem = searched.result, searched.problem
-    cost = searched.cost
+    cost, tie = searched.cost, tie_of(problem, result, resolution)
     chosen = configuration_of(problem, result.choice) if result.choice else Configuration((), ())
     options = unit_options(problem, result.choice) if result.choice else []
     assignments = tuple(
@@ -66,7 +72,7 @@ def assemble_plan(
     )
     return Plan(
         format=FORMAT,
-        status=result.status.value,
+        status=status_of(result, tie).value,
         objective=Objective(
             name=objective_name(planning.scenario),
             value=cost.objective,
@@ -111,6 +117,7 @@ def assemble_plan(
         loop=loop,
         measured=None,
         too_few_samples=too_few_held_back(planning.scenario.budget, searched.rounds),
+        tie=tie,
         converted_from=planning.converted_from,
         scenario=_resolved(planning.scenario),
     )

@@ -1,8 +1,21 @@
-"""Why a plan is called feasible, not optimal, in words."""
+"""Why a plan is called feasible, or optimal in spite of a gap, in words."""
 
+from planner.formatting import counted
 from planner.plan.plan_record import Plan
 from planner.scenario.loader import parse_scenario
 from planner.solver.result import OPTIMAL_GAP, SolveStatus
+
+
+def tie_text(plan: Plan) -> str:
+    """Return in one sentence that other plans may be a little better; "" if none may be."""
+    tie = plan.tie
+    if tie is None:
+        return ""
+    return (
+        f"a tie: another plan may be better by {100 * tie.gap:.2g}%, which the costs cannot tell "
+        f"({100 * tie.resolution:.2g}%); of such plans the simplest is taken, with "
+        f"{counted(tie.changes, 'change')} of precision or device"
+    )
 
 
 def why_feasible(plan: Plan) -> str:

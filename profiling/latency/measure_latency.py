@@ -3,8 +3,9 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
+from math import hypot
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import msgspec
 import numpy as np
@@ -23,6 +24,7 @@ from profiling.on_device.measurement_order import (
     WireModel,
 )
 from profiling.on_device.measuring_flow import measure
+from profiling.on_device.robust_statistics import are_enough, middle_error
 from profiling.on_device.timing_loop import InterleavedTimer, least_seconds, rounds_for, time_stages
 from profiling.on_device.variant_times import Timed, trace
 from profiling.precision import Precision
@@ -35,8 +37,6 @@ from profiling.records.profile import LatencyProfile
 from profiling.runtime.open_session import Runtime, Trace, open_session
 
 Model = TypeVar("Model")
-
-_SESSIONS = 3  # where a session's memory lies makes a few percent: the middle one of some counts
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,8 +164,10 @@ def time_plan(
     """
     tagged = tag_model(plan.mixed, graph, plan.mix)
     models = _InMemory([Variant(graph.model, graph.model), Variant(plan.mixed, tagged)], runtime)
-    fp32_s, ratios, clock = [], [], runtime.clock
-    for _ in range(_SESSIONS):
+    fp32_s: list[float] = []
+    ratios: list[float] = []
+    clock = runtime.clock
+    while not are_enough(ratios):
         timer = InterleavedTimer(models.plain(0), feeds, rounds, clock)
         runs = timer(models.plain(1))
         fp32_s += runs.reference_s
@@ -178,27 +180,51 @@ def time_plan(
         profiled=kernels.scaled(reference_s / float(np.median(traced_fp32_s))),
         start_s=least_seconds(models.overflow_probe(), clock),
     )
-    stages = _time_stages(plan, whole.wall_s, feeds, runtime, rounds)
-    return PlanTiming(planned_units(graph), planned_switches(graph), plan.mix, reference_s, whole, stages)
+    chains = _stage_ratios(plan, feeds, runtime, rounds)
+    return PlanTiming(
+        planned_units(graph),
+        planned_switches(graph),
+        plan.mix,
+        reference_s,
+        whole,
+        stage_times(plan, chains, whole.wall_s),
+        hypot(middle_error(ratios), middle_error([sum(chain) for chain in chains])),
+    )
 
 
-def _time_stages(
-    plan: BuiltPlan[onnx.ModelProto], whole_s: float, feeds: Feeds, runtime: Runtime, rounds: int
+def stage_times(
+    plan: BuiltPlan[Any], chains: Sequence[Sequence[float]], whole_s: float
 ) -> tuple[StageTime, ...]:
+    """Return the seconds of a plan's stages.
+
+    Parameters
+    ----------
+    chains
+        Their seconds over those of the plan's whole model, in each of some sessions.
+    whole_s
+        Of that model.
+    """
+    return tuple(
+        StageTime(units, whole_s * float(np.median(ratios)))
+        for (units, _), ratios in zip(plan.stages if chains else (), zip(*chains, strict=True), strict=True)
+    )
+
+
+def _stage_ratios(
+    plan: BuiltPlan[onnx.ModelProto], feeds: Feeds, runtime: Runtime, rounds: int
+) -> list[list[float]]:
+    """Return the seconds of stages over those of the whole model, in each of some sessions; none uncut."""
     if not plan.is_cut:
-        return ()
-    ratios = []
-    for _ in range(_SESSIONS):
+        return []
+    ratios: list[list[float]] = []
+    while not are_enough([sum(chain) for chain in ratios]):
         whole = open_session(plan.mixed, runtime)
         stages = [open_session(model, runtime) for _, model in plan.stages]
         count = rounds_for(partial(whole.run, None, dict(feeds)), rounds, runtime.clock)
         wholes = [whole] * len(stages)
         ratios.append(time_stages(wholes, stages, feeds, count, runtime.clock, plan.handed_over))
         del whole, wholes, stages  # models may be large
-    middle = np.median(np.asarray(ratios), axis=0) * whole_s
-    return tuple(
-        StageTime(units, float(seconds)) for (units, _), seconds in zip(plan.stages, middle, strict=True)
-    )
+    return ratios
 
 
 class _InMemory:

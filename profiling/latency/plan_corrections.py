@@ -44,6 +44,8 @@ class PlanTiming:
         Seconds of the fp32 model.
     stages
         Empty if the plan is not cut.
+    standard_error
+        Of the seconds of its stages, or of the whole model, as a fraction of them.
     """
 
     units: Sequence[PlannedUnit]
@@ -52,6 +54,7 @@ class PlanTiming:
     fp32_s: float
     plan: Timed
     stages: tuple[StageTime, ...] = ()
+    standard_error: float = 0.0
 
     @property
     def ratio_to_fp32(self) -> float:

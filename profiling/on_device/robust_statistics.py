@@ -9,6 +9,8 @@ import numpy as np
 # The standard error of a median of n runs is 0.93 of their interquartile range over sqrt(n), if they err
 # normally: a third of it for the fewest rounds, a tenth for the most. Between, what a model takes decides.
 _OF_MEDIAN, _NOISY = 0.93, 0.05
+_OF_DEVIATION = 1.25  # a median errs by so many times what a mean does
+_LEAST_SESSIONS, _MOST_SESSIONS, _CLOSE = 3, 7, 0.01
 _TIMED_S, _LEAST_ROUNDS, MOST_ROUNDS = 0.4, 8, 100
 
 
@@ -27,9 +29,36 @@ def relative_iqr(values: Sequence[float]) -> float:
     return float((high - low) / middle) if middle else 0.0
 
 
+def median_error(values: Sequence[float]) -> float:
+    """Return the standard error of the median of some runs, as a fraction of it; 0 for fewer than two."""
+    return _OF_MEDIAN * relative_iqr(values) / float(np.sqrt(len(values))) if len(values) else 0.0
+
+
 def are_noisy(values: Sequence[float]) -> bool:
     """Return whether runs spread so far that their median errs by more than 5 % (standard error)."""
-    return _OF_MEDIAN * relative_iqr(values) > _NOISY * float(np.sqrt(len(values)))
+    return median_error(values) > _NOISY
+
+
+def middle_error(values: Sequence[float]) -> float:
+    """Return the standard error of the median of a few values that err normally, as a fraction of it."""
+    if len(values) < 2:
+        return 0.0
+    own = np.asarray(values, dtype=float)
+    middle = float(np.median(own))
+    return _OF_DEVIATION * float(own.std(ddof=1)) / (middle * float(np.sqrt(len(own)))) if middle else 0.0
+
+
+def are_enough(sessions: Sequence[float]) -> bool:
+    """Return whether no more sessions are needed: at least 3 give a median within 1 %, or there are 7.
+
+    Parameters
+    ----------
+    sessions
+        What each session showed. Where its memory lies makes a few percent.
+    """
+    if len(sessions) < _LEAST_SESSIONS:
+        return False
+    return middle_error(sessions) <= _CLOSE or len(sessions) >= _MOST_SESSIONS
 
 
 def sufficient_rounds(run_s: float) -> int:

@@ -34,6 +34,7 @@ class EntryKind(StrEnum):
     HELD_BACK = "held-back"
     PLAN_ERRORS = "trial"
     PLAN_TIMES = "times"
+    PLAN_TIMINGS = "timing"
 
 
 _OTHER = "not of this tool"
@@ -51,6 +52,7 @@ _KINDS = {
     f"{EntryKind.HELD_BACK}-": "plans on held-back data",
     f"{EntryKind.PLAN_ERRORS}-": "plans on evaluation data",
     f"{EntryKind.PLAN_TIMES}-": "plans timed in turn",
+    f"{EntryKind.PLAN_TIMINGS}-": "plans timed in place",
     "inspect-": "units tried out",
     PROCESS_PREFIX: "files of running commands",
     KEPT_PREFIX: "files kept by --debug",

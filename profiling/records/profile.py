@@ -7,6 +7,7 @@ import msgspec
 
 from profiling.errors import ProfileError
 from profiling.on_device.measurement_order import FORMAT as FORMAT
+from profiling.on_device.robust_statistics import median_error
 from profiling.on_device.run_clock import WALL
 from profiling.precision import Precision, Wire
 from profiling.records.json_files import parse_json, read_json
@@ -125,6 +126,11 @@ class LatencyProfile:
     clock: str = WALL
     disturbed: float | None = None
     waiting: float | None = None
+
+    @property
+    def standard_error(self) -> float:
+        """How far the median of the fp32 runs errs, as a fraction of it; 0 where runs are not known."""
+        return median_error(self.runs_s.get(Precision.FP32, ()))
 
     def spread_rest(self) -> "LatencyProfile":
         """Return the profile with what nothing accounts for, but a run's start, spread over the units."""

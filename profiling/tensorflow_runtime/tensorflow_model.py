@@ -15,7 +15,7 @@ from profiling.noise.noise_sources import NoiseSources
 from profiling.on_device.create_session import Optimization
 from profiling.on_device.kernels import Kernel, KernelTimes, Owner, OwnerKind
 from profiling.on_device.processor import cpu_description
-from profiling.on_device.robust_statistics import are_noisy, relative_iqr
+from profiling.on_device.robust_statistics import are_noisy, middle_error, relative_iqr
 from profiling.on_device.run_clock import CPU, WALL, RunTime
 from profiling.on_device.variant_times import Timed
 from profiling.precision import Precision
@@ -145,7 +145,8 @@ class TensorFlowRuntimeModel(UncompressedWeights):
             for number, (units, _) in enumerate(plan.stages)
         )
         switches = planned_switches(self.graph)
-        return PlanTiming(planned_units(self.graph), switches, plan.mix, whole.wall_s, whole, times)
+        error = middle_error([sum(run) for run in runs])
+        return PlanTiming(planned_units(self.graph), switches, plan.mix, whole.wall_s, whole, times, error)
 
 
 def _unit_seconds(graph: SavedModelGraph, feeds: Feeds, threads: int, rounds: int) -> Timed:

@@ -9,4 +9,5 @@ local_search: a better plan by changes of units, segments and wires
 nearby_options: where an integer program looks for a better plan
 prices: of seconds, bytes, joules and noise, from the quantities that count
 segment_boundaries: where segments end, and on which devices they run
+simpler_plan: a plan with fewer changes of precision and device that costs hardly more
 """

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from importlib.metadata import version
+from math import hypot
 from typing import NamedTuple
 
 import msgspec
@@ -15,9 +16,9 @@ import numpy as np
 
 from profiling.arrays import Array, Feeds
 from profiling.graph.any_model import Stage
-from profiling.latency.measure_latency import BuiltPlan, Setup
+from profiling.latency.measure_latency import BuiltPlan, Setup, stage_times
 from profiling.latency.measured_mixes import by_precision, mixes_of, planned_switches, planned_units
-from profiling.latency.plan_corrections import PlanTiming, StageTime
+from profiling.latency.plan_corrections import PlanTiming
 from profiling.latency.stage_cuts import designed_stages
 from profiling.litert.calibration import Ranges
 from profiling.litert.cut import cut, whole_stage
@@ -33,7 +34,13 @@ from profiling.on_device.kernels import KernelTimes, OwnerKind
 from profiling.on_device.latency_record import LatencyRecord
 from profiling.on_device.measurement_order import FORMAT, MeasurementPlan, SwitchTensor
 from profiling.on_device.processor import cpu_description
-from profiling.on_device.robust_statistics import MOST_ROUNDS, are_noisy, relative_iqr
+from profiling.on_device.robust_statistics import (
+    MOST_ROUNDS,
+    are_enough,
+    are_noisy,
+    middle_error,
+    relative_iqr,
+)
 from profiling.on_device.run_clock import RunClock, RunTime, clock_of
 from profiling.on_device.timing_loop import (
     Rounds,
@@ -115,8 +122,9 @@ def time_litert_plan(
     if not isinstance(plan.mixed, MixedModel):
         raise TypeError("the plan's whole model is of another runtime")
     switches = planned_switches(graph)
-    ratios, fp32_s = [], []
-    for _ in range(_SESSIONS):
+    ratios: list[float] = []
+    fp32_s: list[float] = []
+    while not are_enough(ratios):
         runs = machine.interleaved([fp32, plan.mixed], rounds)
         fp32_s += _seconds(runs.of(0))
         ratios.append(_ratio(runs, 1))
@@ -125,8 +133,10 @@ def time_litert_plan(
     start_s = machine.start_s()
     found = machine.kernels(plan.mixed, switches, rounds)
     whole = Timed(wall_s=wall_s, profiled=_filling(found, wall_s - start_s), start_s=start_s)
-    stages = machine.stage_times(plan, wall_s, rounds)
-    return PlanTiming(planned_units(graph), switches, plan.mix, reference_s, whole, stages)
+    chains = machine.sessions_of_stages(plan, rounds)
+    stages = stage_times(plan, chains, wall_s)
+    error = hypot(middle_error(ratios), middle_error([sum(chain) for chain in chains]))
+    return PlanTiming(planned_units(graph), switches, plan.mix, reference_s, whole, stages, error)
 
 
 def _filling(found: KernelTimes, wall_s: float) -> KernelTimes:
@@ -200,17 +210,15 @@ class _Machine:
         calls = {number: self._runner(one, self.feeds) for number, one in enumerate(models)}
         return run_interleaved(calls, rounds_for(calls[0], rounds, self.clock), self.clock)
 
-    def stage_times(self, plan: BuiltPlan[Stage], wall_s: float, rounds: int) -> tuple[StageTime, ...]:
-        """Return the seconds of a plan's stages, whose whole takes so many."""
+    def sessions_of_stages(self, plan: BuiltPlan[Stage], rounds: int) -> list[list[float]]:
+        """Return the seconds of a plan's stages over those of its whole, in each session; none uncut."""
         if not plan.is_cut:
-            return ()
+            return []
         models = [stage for _, stage in plan.stages]
-        runs = [self.chain_ratios(plan.mixed, models, rounds, plan.handed_over) for _ in range(_SESSIONS)]
-        middle = np.median(runs, axis=0)
-        return tuple(
-            StageTime(units, float(ratio) * wall_s)
-            for (units, _), ratio in zip(plan.stages, middle, strict=True)
-        )
+        ratios: list[list[float]] = []
+        while not are_enough([sum(chain) for chain in ratios]):
+            ratios.append(self.chain_ratios(plan.mixed, models, rounds, plan.handed_over))
+        return ratios
 
     def chain_ratios(
         self, whole: Stage, stages: Sequence[Stage], rounds: int, handed_over: Feeds | None = None

@@ -37,7 +37,15 @@ def test_the_delivered_plan_was_timed_and_is_priced_as_timed(seed, tmp_path):
 def test_the_best_of_the_timed_plans_is_delivered(tmp_path):
     outcome = plan_model(tmp_path, models.residual(), samples())
     least = min(one.objective for one in outcome.plan.loop)
-    assert outcome.plan.objective.value == pytest.approx(least, rel=1e-6)
+    assert least * (1 - 1e-6) <= outcome.plan.objective.value <= least * 1.005  # a tie goes to the simplest
+
+
+def test_a_second_run_takes_the_timings_of_the_first(tmp_path, monkeypatch):
+    monkeypatch.setattr("planner.refinement.plan_timings._TOO_NOISY", 1.0)
+    first, again = (plan_model(tmp_path, models.residual(), samples()).plan for _ in range(2))
+    assert again.loop == first.loop
+    assert again.objective == first.objective
+    assert again.assignments == first.assignments
 
 
 @pytest.mark.parametrize("favoured", ["fp32", "int8"])
@@ -45,16 +53,16 @@ def test_one_precision_is_delivered_if_it_is_faster_than_was_predicted(favoured,
     monkeypatch.setattr(loop, "_TIMING_MARGIN", 1e3)  # whatever was predicted
     measured = measure_scenario(prepare(scenario_around(tmp_path, models.residual(), samples())))
 
-    def timed(prepared, built, configuration):
+    def timed(prepared, latency, build, configuration):
         """Return what timing shows, but one precision takes a tenth and all else ten times as long."""
         factor = 0.1 if {precision.value for precision in configuration.precisions} == {favoured} else 10.0
-        timings = time_in_place(prepared, built, configuration)
+        timings = time_in_place(prepared, build(configuration), configuration)
         return {
             device: replace(timing, plan=replace(timing.plan, wall_s=timing.fp32_s * factor))
             for device, timing in timings.items()
         }
 
-    monkeypatch.setattr(measured_scenario, "time_in_place", timed)
+    monkeypatch.setattr(measured_scenario, "plan_timings", timed)
     state, solved = run.solve_and_refine(measured)
     assert {precision.value for precision in solved.configuration.precisions} == {favoured}
     assert solved.found.result.objective == pytest.approx(min(plan.objective for plan in state.timed))

@@ -3,7 +3,13 @@ from statistics import NormalDist
 import numpy as np
 import pytest
 
-from profiling.on_device.robust_statistics import are_noisy, interquartile_mean, relative_iqr
+from profiling.on_device.robust_statistics import (
+    are_enough,
+    are_noisy,
+    interquartile_mean,
+    middle_error,
+    relative_iqr,
+)
 
 
 def test_outliers_do_not_move_the_middle_mean():
@@ -30,3 +36,18 @@ def test_runs_are_noisy_where_their_median_errs_by_more_than_5_percent(count):
 
 def _normal_scores(count):
     return np.array([NormalDist().inv_cdf((n + 0.5) / count) for n in range(count)])
+
+
+def test_a_middle_of_three_errs_as_draws_show():
+    draws = np.random.default_rng(0).normal(1.0, 0.02, size=(4000, 3))
+    said = np.mean([middle_error(draw) for draw in draws])
+    assert said == pytest.approx(np.median(draws, axis=1).std(), rel=0.15)
+    assert middle_error([1.0]) == 0.0
+
+
+@pytest.mark.parametrize(
+    ("sessions", "enough"),
+    [([1.0, 1.0], False), ([1.0, 1.001, 1.002], True), ([1.0, 1.2, 1.1], False), ([1.0, 1.5] * 4, True)],
+)
+def test_sessions_go_on_until_their_middle_is_certain_or_there_are_seven(sessions, enough):
+    assert are_enough(sessions) is enough

@@ -1,0 +1,93 @@
+"""Plans that costs cannot tell apart: of these the simplest is taken."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from math import hypot
+
+from planner.plan.plan_record import Tie
+from planner.problem.cost_evaluation import Cost, evaluate
+from planner.problem.placement_problem import PlacementProblem
+from planner.problem.quantities import CostMetric
+from planner.refinement.loop_state import TimedPlan
+from planner.refinement.noise_limit_search import GAIN, NoiseLimitSearch, SearchResult, rounds_of
+from planner.solver.heuristics.simpler_plan import count_changes, simpler_plan
+from planner.solver.result import OPTIMAL_GAP, SolveResult, SolveStatus, replace_choice
+
+# Of the seconds of a plan's stages. However noisy costs are, a plan is not given away for more.
+_MOST = 5e-3
+
+
+def resolution_of(errors: Iterable[float]) -> float:
+    """Return by which fraction the seconds of two plans have to differ for costs to tell them apart.
+
+    It is the greatest of some standard errors, but at least 0.1 % and at most 0.5 %.
+    """
+    return min(_MOST, max(GAIN, *errors, 0.0))
+
+
+def margin_of(problem: PlacementProblem, cost: Cost, resolution: float) -> float:
+    """Return how much of a plan's objective cannot be told, as its devices' seconds or joules err."""
+    return resolution * measured_part(problem, cost)
+
+
+def simplified(search: NoiseLimitSearch, found: SearchResult, resolution: float) -> SearchResult:
+    """Return a simpler plan that the costs cannot tell from the one found, and that keeps the budgets.
+
+    Without one, the plan found is returned.
+    """
+    choice = found.result.choice
+    if choice is None or found.unmet:
+        return found
+    cost = evaluate(found.problem, choice)
+    at_most = cost.objective + margin_of(found.problem, cost, resolution)
+    simpler = simpler_plan(found.problem, choice, at_most)
+    if simpler == choice:
+        return found
+    keeps, state = search.keeps(found.problem, simpler, found.state)
+    if not keeps:
+        return replace(found, state=state)
+    result = replace_choice(found.result, simpler, evaluate(found.problem, simpler).objective)
+    return replace(found, result=result, rounds=rounds_of(state, simpler), state=state)
+
+
+def simplest_of(timed: Sequence[TimedPlan]) -> TimedPlan:
+    """Return the simplest of the timed plans that are as good as the best, as far as timing tells."""
+    best = min(timed, key=lambda plan: plan.objective)
+    tied = [plan for plan in timed if plan.objective - best.objective <= _margin_between(plan, best)]
+    return min(tied, key=lambda plan: (plan.changes, plan.objective))
+
+
+def tie_of(problem: PlacementProblem, result: SolveResult, resolution: float) -> Tie | None:
+    """Return why a plan counts as optimal although others may cost a little less; None where none may."""
+    if result.choice is None or result.gap is None or result.gap <= OPTIMAL_GAP:
+        return None
+    cost = evaluate(problem, result.choice)
+    margin = margin_of(problem, cost, resolution)
+    if (result.bound or 0.0) * (1 + OPTIMAL_GAP) < cost.objective - margin:
+        return None
+    changes = count_changes(problem, result.choice)
+    return Tie(gap=result.gap, resolution=margin / cost.objective, changes=changes)
+
+
+def status_of(result: SolveResult, tie: Tie | None) -> SolveStatus:
+    """Return what a solve proved, as far as its costs can tell."""
+    return SolveStatus.OPTIMAL if tie is not None else result.status
+
+
+def measured_part(problem: PlacementProblem, cost: Cost) -> float:
+    """Return which part of an objective follows from measured seconds."""
+    busy_s, joules = sum(cost.busy_s), sum(cost.energy_j)
+    measured = {
+        CostMetric.LATENCY: busy_s,
+        CostMetric.MAKESPAN: busy_s,
+        CostMetric.PERIOD: busy_s,
+        CostMetric.ENERGY: joules,
+        CostMetric.MONEY: cost.money,
+    }
+    part = sum(term.weight * measured.get(term.quantity.metric, 0.0) for term in problem.objective)
+    return min(cost.objective, part)
+
+
+def _margin_between(one: TimedPlan, other: TimedPlan) -> float:
+    error = hypot(one.standard_error, other.standard_error)
+    return resolution_of([error]) * min(one.measured_part, other.measured_part)
