@@ -15,5 +15,7 @@ plan_registry: the plans that a comparison meets, each registered once under a n
 plan_selection: the few plans that serve a changing bandwidth best, and when to change from one to another
 plan_set: the plan set of a comparison, and what a runtime needs to follow the bandwidth
 request_rates: several models over request rates
+solved_sweep: the best plan at each point, and the ranges in which plans stay the best
 sweep_points: the problem at each bandwidth and set of budgets
+timed_sweep: the closed loop of a comparison: plans are timed in place, and points solved again
 """

@@ -1,17 +1,14 @@
 """Plans over bandwidths and budgets: measured once, re-priced and re-solved at each of them."""
 
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from msgspec.structs import replace
 
-from planner.comparison.baseline_rows import add_baselines
-from planner.comparison.breakpoints import Breakpoints
+from planner.comparison.baseline_rows import add_baselines, with_timed_baseline
 from planner.comparison.comparison_front import comparison_front
 from planner.comparison.comparison_record import (
     FORMAT,
-    BestPlanRange,
     Comparison,
     ParetoFront,
     PlanSet,
@@ -22,7 +19,9 @@ from planner.comparison.fleet.fleet_plans import FleetPlanner
 from planner.comparison.plan_measurements import add_measurements, measure_plans
 from planner.comparison.plan_registry import PlanRegistry
 from planner.comparison.plan_set import PlanSetRequest, plan_set_of
+from planner.comparison.solved_sweep import solve_sweep
 from planner.comparison.sweep_points import Sweep, SweepPoints, with_budgets
+from planner.comparison.timed_sweep import ShownCosts, TimedSweep, solve_and_time
 from planner.inputs.model_answers import check_answers
 from planner.inputs.prepared_scenario import prepare
 from planner.problem.quantities import CostMetric
@@ -83,7 +82,7 @@ def compare_scenario(
     if scenario.fleet is not None and request.fleet_plans is not None:
         found = compare_fleet(measured, scenario.fleet, request, progress)
     else:
-        found = compare(measured, sweep, request, progress)
+        found = compare_timed(measured, sweep, request, progress)
     prepared.warn_of_samples()
     return found
 
@@ -140,24 +139,44 @@ def compare(
     """
     request = request or CompareRequest()
     begun = time.perf_counter()
+    _check_budgets(measured, sweep)
+    progress(SOLVING, 0, 1)
+    solved = solve_sweep(SweepPoints(measured, sweep), request.jobs, progress)
+    return _compared(
+        measured, TimedSweep(solved, ShownCosts(measured, measured.latency)), request, begun, progress
+    )
+
+
+def compare_timed(
+    measured: MeasuredScenario, sweep: Sweep, request: CompareRequest, progress: Progress = silent
+) -> CompareResult:
+    """Return what `compare` does, with plans that were timed in place where their devices run here."""
+    begun = time.perf_counter()
+    _check_budgets(measured, sweep)
+    progress(SOLVING, 0, 1)
+    timed = solve_and_time(measured, sweep, request.jobs, progress)
+    return _compared(measured, timed, request, begun, progress)
+
+
+def _check_budgets(measured: MeasuredScenario, sweep: Sweep) -> None:
+    """Refuse budgets on answers that the model does not give."""
     graph = measured.prepared.models.graph
     for budgets in sweep.budget_sets():
         check_answers(with_budgets(measured.scenario, budgets).budget, graph.tensors[graph.outputs[0]])
-    progress(SOLVING, 0, 1)
-    points = SweepPoints(measured, sweep)
-    plans, rivals = PlanRegistry(points), PlanRegistry(points)
-    ranges = Breakpoints(points, plans)
-    sets = list(sweep.budget_sets())
-    ranges.warm_cache(sets, request.jobs)
-    pieces: list[BestPlanRange] = []
-    rows: list[Row] = []
-    for number, budgets in enumerate(sets):
-        progress("comparing plans", number, len(sets))
-        ranges_here, rows_here = ranges.over_bandwidths(budgets)
-        pieces += ranges_here
-        rows += rows_here
-    progress("comparing plans", len(sets), len(sets))
-    pieces, rows = _in_order_of_bandwidth(plans, pieces, rows)
+
+
+def _compared(
+    measured: MeasuredScenario,
+    timed: TimedSweep,
+    request: CompareRequest,
+    begun: float,
+    progress: Progress,
+) -> CompareResult:
+    """Return a comparison of what was solved, with all that is held besides."""
+    solved = timed.solved
+    points, plans, pieces = solved.points, solved.plans, solved.pieces
+    rivals = PlanRegistry(points)
+    rows: list[Row] = list(solved.rows)
     rows = [
         row
         if row.plan is None
@@ -168,6 +187,7 @@ def compare(
     if request.plan_set is not None:
         plan_set = plan_set_of(request.plan_set, pieces, plans.lines)
     rows = list(add_baselines(points, rows, rivals, request.jobs, progress))
+    rows = [with_timed_baseline(row, timed.costs, points, rivals) for row in rows]
     front: ParetoFront | None = None
     if request.axes:
         front = comparison_front(points, plans, request.axes, request.corners, progress)
@@ -175,7 +195,7 @@ def compare(
     if request.trials:
         lines = measure_plans(points, plans, rivals, progress)
         rows = [add_measurements(row, points, *lines) for row in rows]
-    bandwidths = sweep.bandwidths
+    bandwidths = points.sweep.bandwidths
     record = Comparison(
         format=FORMAT,
         objective=objective_name(measured.scenario),
@@ -186,26 +206,10 @@ def compare(
         baseline_plans=tuple(lines[1]),
         pieces=tuple(pieces),
         rows=tuple(rows),
-        solves=ranges.solves,
+        solves=solved.solves,
         runtime_s=time.perf_counter() - begun,
         front=front,
         plan_set=plan_set,
         noisy_costs=measured.noisy_costs,
     )
     return CompareResult(record, plans, measured)
-
-
-def _in_order_of_bandwidth(
-    plans: PlanRegistry, pieces: Sequence[BestPlanRange], rows: Sequence[Row]
-) -> tuple[list[BestPlanRange], list[Row]]:
-    """Return ranges and rows with plans numbered as one meets them, from the lowest bandwidth up.
-
-    Plans that are best nowhere within the budgets are forgotten.
-    """
-    met = [*(piece.plan for piece in pieces), *(row.plan for row in rows if row.plan is not None)]
-    numbers = plans.renumber(met)
-    plans.discard(len(set(met)))
-    return (
-        [replace(piece, plan=numbers[piece.plan]) for piece in pieces],
-        [row if row.plan is None else replace(row, plan=numbers[row.plan]) for row in rows],
-    )

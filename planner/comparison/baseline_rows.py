@@ -11,6 +11,7 @@ from planner.comparison.comparison_record import Row
 from planner.comparison.lower_envelope import CostLine
 from planner.comparison.plan_registry import PlanRegistry
 from planner.comparison.sweep_points import LATENCY, SweepPoints, UnreachableBudgetError
+from planner.comparison.timed_sweep import ShownCosts
 from planner.problem.cost_evaluation import evaluate, is_feasible
 from planner.problem.placement_problem import Choice, PlacementProblem
 from planner.problem.quantities import CostMetric
@@ -68,7 +69,7 @@ def add_baselines(
                 },
                 baseline=best.name if plan is not None else "",
                 baseline_plan=plan,
-                joint_gain=_gain(row, best),
+                joint_gain=_gain(row.objective, best.objective),
             )
 
 
@@ -79,10 +80,26 @@ def _problem(points: SweepPoints, row: Row) -> PlacementProblem | None:
         return None
 
 
-def _gain(row: Row, best: Baseline) -> float | None:
-    if row.objective is None or best.objective == inf:
+def with_timed_baseline(row: Row, costs: ShownCosts, points: SweepPoints, rivals: PlanRegistry) -> Row:
+    """Return a row whose best baseline costs what it showed in place, if it was timed as a plan."""
+    if row.baseline_plan is None:
+        return row
+    chosen = rivals.chosen[row.baseline_plan]
+    if not costs.timings.get(chosen):
+        return row
+    own = points.with_costs(costs.planning_of(chosen)).problem(row.bandwidth, row.budgets)
+    objective = evaluate(own, rivals.choices[row.baseline_plan]).objective
+    return msgspec.structs.replace(
+        row,
+        baselines={**row.baselines, row.baseline: objective},
+        joint_gain=_gain(row.objective, objective),
+    )
+
+
+def _gain(objective: float | None, baseline: float) -> float | None:
+    if objective is None or baseline == inf:
         return None
-    gain = 1 - row.objective / best.objective if best.objective else 0.0
+    gain = 1 - objective / baseline if baseline else 0.0
     return gain if abs(gain) > _ROUNDING else 0.0
 
 

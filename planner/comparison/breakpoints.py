@@ -7,8 +7,8 @@ from math import inf
 
 import msgspec
 
-from planner.comparison.comparison_record import BestPlanRange, Row
-from planner.comparison.lower_envelope import CostLine, lower_envelope
+from planner.comparison.comparison_record import BestPlanRange, PlanSummary, Row
+from planner.comparison.lower_envelope import CostLine, EnvelopePiece, lower_envelope
 from planner.comparison.plan_registry import PlanRegistry
 from planner.comparison.sweep_points import LATENCY, SweepPoints, UnreachableBudgetError, with_budgets
 from planner.errors import SolverError
@@ -85,11 +85,31 @@ class Breakpoints:
             envelope = lower_envelope(lambda x: self._line(1 / x, budgets), low, high)
         except (UnreachableBudgetError, _NoPlanError) as exc:
             return [], [_no_row(value, budgets, str(exc)) for value in values]
+        return self._in_ranges(envelope, bandwidths.values, budgets)
+
+    def among(
+        self, plans: Sequence[PlanSummary], budgets: Mapping[str, float]
+    ) -> tuple[list[BestPlanRange], list[Row]]:
+        """Return where each of some registered plans is the best of them, and a row per bandwidth."""
+        bandwidths = self._points.sweep.bandwidths
+        if bandwidths is None:
+            raise ValueError("no bandwidth varies")
+        lines = [CostLine(plan.fixed_s, plan.link_s, plan.number) for plan in plans]
+        low, high = 1 / bandwidths.values[-1], 1 / bandwidths.values[0]
+        envelope = lower_envelope(lambda x: min(lines, key=lambda line: line.at(x)), low, high)
+        return self._in_ranges(envelope, bandwidths.values, budgets)
+
+    def _in_ranges(
+        self,
+        envelope: Sequence[EnvelopePiece[int]],
+        bandwidths: Sequence[float],
+        budgets: Mapping[str, float],
+    ) -> tuple[list[BestPlanRange], list[Row]]:
         ranges = [
             BestPlanRange(budgets=dict(budgets), low=1 / best.high, high=1 / best.low, plan=best.line.plan)
             for best in reversed(envelope)
         ]
-        rows = [self._row_from_ranges(value, budgets, ranges) for value in bandwidths.values]
+        rows = [self._row_from_ranges(value, budgets, ranges) for value in bandwidths]
         allowed = with_budgets(self._points.basis.scenario, budgets).latency_s or inf
         return [
             within for best in ranges if (within := self._within_latency(best, allowed)) is not None

@@ -43,6 +43,8 @@ class PlanSummary(Record, frozen=True, kw_only=True):
         Device -> seconds that it computes.
     unit_s
         Seconds of each unit alone.
+    timed
+        Whether seconds are those that the plan's own models showed in place, as in `plan.json`.
     """
 
     number: int
@@ -58,6 +60,7 @@ class PlanSummary(Record, frozen=True, kw_only=True):
     energy_j: float | None
     memory_bytes: dict[str, int]
     trial: PlanMeasurement | None = None
+    timed: bool = False
 
     def latency_s(self, bandwidth: float | None) -> float:
         """Return the seconds of a request at a bandwidth of the links that vary, if any do."""

@@ -59,19 +59,24 @@ class PlanRegistry:
         self.lines = [replace(self.lines[number], number=place) for place, number in enumerate(old)]
         return {number: place for place, number in enumerate(old)}
 
-    def register(self, problem: PlacementProblem, choice: Choice, scenario: Scenario) -> PlanSummary:
+    def register(
+        self, problem: PlacementProblem, choice: Choice, scenario: Scenario, *, is_timed: bool = False
+    ) -> PlanSummary:
         """Return the plan of a choice, registered if it is new.
 
         Parameters
         ----------
         scenario
             The one that the problem was made of: its bandwidths are in the costs.
+        is_timed
+            Whether the plan showed these costs itself.
         """
         chosen = configuration_of(problem, choice)
         if chosen not in self._numbers:
             number = self._numbers[chosen] = len(self.lines)
             self._choices.append(choice)
-            self.lines.append(self._line(number, chosen, problem, choice, scenario))
+            line = self._line(number, chosen, problem, choice, scenario)
+            self.lines.append(replace(line, timed=is_timed))
         return self.lines[self._numbers[chosen]]
 
     def latency_line(self, cost: Cost, scenario: Scenario) -> tuple[float, float]:

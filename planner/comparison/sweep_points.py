@@ -61,14 +61,24 @@ class SweepPoints:
     ----------
     planning
         With other costs than the measured ones; None for those.
+    limits
+        Limits on noise that are known, by the budgets that they follow from; more of them are added.
     """
 
     def __init__(
-        self, basis: MeasuredScenario, sweep: Sweep, planning: PlanningProblem | None = None
+        self,
+        basis: MeasuredScenario,
+        sweep: Sweep,
+        planning: PlanningProblem | None = None,
+        limits: "dict[str, _NoiseLimit] | None" = None,
     ) -> None:
         self.basis, self.sweep = basis, sweep
         self._planning = planning or basis.planning_problem(basis.latency)
-        self._limits: dict[str, _NoiseLimit] = {}  # by the budgets that they follow from
+        self._limits = {} if limits is None else limits
+
+    def with_costs(self, planning: PlanningProblem) -> "SweepPoints":
+        """Return the same points at other costs; limits on noise stay, and are not sought again."""
+        return SweepPoints(self.basis, self.sweep, planning, self._limits)
 
     def problem(self, bandwidth: float | None, budgets: Mapping[str, float]) -> PlacementProblem:
         """Return the problem of a point.

@@ -70,7 +70,7 @@ def with_timing(
     """Return the state after a plan was timed; the current costs stay."""
     problem, planning = solved.found.problem, solved.planning
     configuration = configuration_of(problem, choice)
-    latency = corrected(state.latency, timings)
+    latency = corrected(state.latency, timings, measured.latency)
     shown = measured.planning_problem(latency).formulate()
     cost = evaluate(shown, choice)
     part, changes = measured_part(shown, cost), count_changes(shown, choice)
@@ -82,18 +82,30 @@ def with_timing(
 
 
 def corrected(
-    latency: Mapping[str, LatencyProfile], timings: Mapping[str, PlanTiming]
+    latency: Mapping[str, LatencyProfile],
+    timings: Mapping[str, PlanTiming],
+    measured: Mapping[str, LatencyProfile],
 ) -> dict[str, LatencyProfile]:
-    """Return profiles with the seconds that a plan's own run showed in place of what was expected."""
+    """Return profiles with the seconds that a plan's own run showed in place of what was expected.
+
+    Parameters
+    ----------
+    measured
+        The profiles before any plan corrected them.
+    """
     return {
-        device: apply_corrections(profile, timings[device]) if device in timings else profile
+        device: apply_corrections(profile, timings[device], measured[device])
+        if device in timings
+        else profile
         for device, profile in latency.items()
     }
 
 
-def with_correction(state: LoopState, timings: Mapping[str, PlanTiming]) -> LoopState:
+def with_correction(
+    measured: MeasuredScenario, state: LoopState, timings: Mapping[str, PlanTiming]
+) -> LoopState:
     """Return the state whose current costs are corrected by a plan's timing as well."""
-    return replace(state, latency=corrected(state.latency, timings))
+    return replace(state, latency=corrected(state.latency, timings, measured.latency))
 
 
 def _best_timed(
@@ -112,7 +124,7 @@ def _best_timed(
     best = simplest_of(state.timed)
     if best is last and solved.choice == last.choice:  # it is proved under the costs that it showed
         return state, solved
-    state = with_correction(state, best.timings)
+    state = with_correction(measured, state, best.timings)
     planning = measured.planning_problem(state.latency)
     problem = planning.formulate()
     proved = search.bound_for(problem, best.choice, state.search_state)

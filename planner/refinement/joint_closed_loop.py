@@ -95,7 +95,10 @@ def _time_models(
 def _bound_best(models: MeasuredModels, state: JointLoopState) -> tuple[JointLoopState, SolvedModels]:
     """Return the best plan that was timed, with a bound under the costs that it showed."""
     choice = state.timed[state.best][0]
-    corrected = tuple(with_correction(one, one.timed[state.best].timings) for one in state.states)
+    corrected = tuple(
+        with_correction(measured, one, one.timed[state.best].timings)
+        for measured, one in zip(models.measured, state.states, strict=True)
+    )
     state = replace(state, states=corrected)
     plannings = models.planning_problems(tuple(one.latency for one in state.states))
     joint = models.formulate(plannings)

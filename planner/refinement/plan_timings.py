@@ -19,9 +19,6 @@ from profiling.on_device.processor import cpu_description
 from profiling.records.cache import EntryKind, cached, content_hash, entry_path
 from profiling.records.profile import LatencyProfile
 
-# Standard error of a plan's seconds above which it is timed again by the next command.
-_TOO_NOISY = 0.05
-
 
 class KeptTimings(msgspec.Struct, frozen=True):
     """Device -> what a plan showed there."""
@@ -37,8 +34,7 @@ def plan_timings(
 ) -> dict[str, PlanTiming]:
     """Return device -> seconds of a plan's models, for the devices that this machine stands for.
 
-    A plan that was timed since the devices were profiled is neither built nor timed again, unless its
-    runs differed too far.
+    A plan that was timed since the devices were profiled is neither built nor timed again.
 
     Parameters
     ----------
@@ -53,10 +49,7 @@ def plan_timings(
         timings = time_in_place(prepared, build(configuration), configuration)
         return KeptTimings({device: _without_runs(timing) for device, timing in timings.items()})
 
-    kept = cached(path, KeptTimings, make)
-    if any(timing.standard_error > _TOO_NOISY for timing in kept.timings.values()):
-        path.unlink(missing_ok=True)
-    return kept.timings
+    return cached(path, KeptTimings, make).timings
 
 
 def _entry(prepared: Prepared, latency: Mapping[str, LatencyProfile], configuration: Configuration) -> Path:

@@ -27,6 +27,7 @@ from planner.report.tables.comparison_table import (
     best_name,
     judged_by,
     too_few_lines,
+    untimed_lines,
     worth_lines,
 )
 from planner.scenario.schema import Scenario
@@ -108,6 +109,7 @@ def comparison_page(
             *([noisy] if (noisy := noisy_costs_text(comparison.noisy_costs)) else []),
             *worth_lines(comparison, "the table below"),
             *too_few_lines(comparison),
+            *untimed_lines(comparison),
         ],
         unit=comparison.unit,
         slider=_slider(comparison),

@@ -99,16 +99,24 @@ class _PlanCosts:
         return {OwnerKind.UNIT: self.units, **switches, **self.wires}
 
 
-def apply_corrections(profile: LatencyProfile, timing: PlanTiming) -> LatencyProfile:
+def apply_corrections(
+    profile: LatencyProfile, timing: PlanTiming, uncorrected: LatencyProfile | None = None
+) -> LatencyProfile:
     """Return a profile under which the plan costs what it was measured to cost, relative to fp32.
 
     A unit far from switches takes the seconds that it had in the plan. Beside a switch it keeps its own,
     and what it lost there belongs to the switch. What a stage took beyond its units and switches belongs to
     its cuts, in equal parts. Costs that the plan does not have stay.
+
+    Parameters
+    ----------
+    uncorrected
+        The profile before plans corrected it, if some did: it says what units lose beside a switch, so that
+        what the plan costs does not depend on plans that were timed before.
     """
     profile = profile.spread_rest()  # as the solver takes it
     scale = profile.wall_s[Precision.FP32] / timing.fp32_s
-    costs = _plan_costs(profile, timing, scale)
+    costs = _plan_costs((uncorrected or profile).spread_rest(), timing, scale)
     leave_s, enter_s = _boundary_costs(timing, costs, scale, profile.start_s)
     return replace(
         profile,

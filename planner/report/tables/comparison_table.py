@@ -12,12 +12,13 @@ from rich.table import Table
 from planner.comparison.baselines import ONE_DEVICE_MIXED
 from planner.comparison.comparison_record import Comparison, ParetoFront, PlanSet, PlanSummary, Row
 from planner.comparison.fleet.fleet_records import FleetPlans, FleetRow
-from planner.formatting import AXES, MILLI, counted, range_text, three_digits
+from planner.formatting import AXES, MILLI, counted, names_text, range_text, three_digits
 from planner.report.tables.table_style import line, new_table
 from planner.verification.noisy_costs import noisy_costs_text, of_costs_text
 from planner.verification.sample_size import too_few_text
 
 _ALL = 1 - 1e-9
+_MOST_NAMED = 8  # numbers of plans in a sentence
 _UNTIMED = (
     "stages are not timed: each plan uses a device, the source or the sink, whose costs come from a file and "
     "not from this machine"
@@ -46,6 +47,7 @@ def comparison_table(comparison: Comparison) -> RenderableType:
     parts += _measurement_tables(comparison)
     if not comparison.pieces:
         parts += [line(f"plan {plan.number}: {plan.summary}") for plan in comparison.plans]
+    parts += map(line, untimed_lines(comparison))
     if comparison.unused_links_text:
         parts.append(line(f"{comparison.unused_links_text}: --link"))
     names = ", ".join(comparison.links) or "no link varies"
@@ -56,6 +58,17 @@ def comparison_table(comparison: Comparison) -> RenderableType:
         )
     )
     return Group(*parts)
+
+
+def untimed_lines(comparison: Comparison) -> Iterator[str]:
+    """Yield which plans are priced by what their units took in other models, not by their own."""
+    timed = [plan for plan in comparison.plans if plan.timed]
+    numbers = [str(plan.number) for plan in comparison.plans if not plan.timed]
+    if timed and numbers:
+        plans = "plan" if len(numbers) == 1 else "plans"
+        yield f"{plans} {names_text(numbers, _MOST_NAMED)}: not timed, the latency is that of the profiles"
+    if timed and any(row.baselines for row in comparison.rows):
+        yield "baselines are not timed, but those that are one of the plans"
 
 
 def _noisy_lines(comparison: Comparison) -> Iterator[str]:
