@@ -17,6 +17,7 @@ import msgspec
 from planner.deployment.built_models import verification_target
 from planner.inputs.prepared_scenario import prepare
 from planner.refinement.closed_loop import formulate_and_solve, refine, resolution_after
+from planner.refinement.fixed_costs import FixedCosts, plan_again
 from planner.refinement.infeasibility_text import conflict_text
 from planner.refinement.loop_state import LoopState, SolvedPlan
 from planner.refinement.measured_scenario import SOLVING, MeasuredScenario, measure_scenario
@@ -30,8 +31,15 @@ from planner.verification.verify import verify
 from profiling.progress import Progress, silent
 
 
-def plan_scenario(scenario: Scenario, progress: Progress = silent) -> Outcome:
+def plan_scenario(
+    scenario: Scenario, progress: Progress = silent, fixed: FixedCosts | None = None
+) -> Outcome:
     """Find, build and verify the plan of a scenario; write nothing.
+
+    Parameters
+    ----------
+    fixed
+        Costs to plan with, of an earlier plan: no device is profiled, and no plan timed.
 
     Raises
     ------
@@ -39,8 +47,12 @@ def plan_scenario(scenario: Scenario, progress: Progress = silent) -> Outcome:
         If the model, the data or the solver cannot do what the scenario asks.
     """
     prepared = prepare(scenario, progress)
-    measured = measure_scenario(prepared, progress)
-    state, solved = solve_and_refine(measured, progress)
+    if fixed is None:
+        measured = measure_scenario(prepared, progress)
+        state, solved = solve_and_refine(measured, progress)
+    else:
+        measured = measure_scenario(prepared, progress, fixed.of(prepared))
+        state, solved = plan_again(measured, fixed)
     if not solved.is_plan:
         return _no_plan(measured, solved)
     progress("building the stages", 0, 1)

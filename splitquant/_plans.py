@@ -322,7 +322,12 @@ class ModelsResult:
         return heading(title) + (html_table(("model", "status", "latency ms"), rows) if rows else "")
 
 
-def plan(scenario: ScenarioSource, *, progress: Progress | None = None) -> PlanResult:
+def plan(
+    scenario: ScenarioSource,
+    *,
+    reproduce: str | os.PathLike[str] | None = None,
+    progress: Progress | None = None,
+) -> PlanResult:
     """Profile the model, search the best plan, build and verify it; write nothing.
 
     What is measured stays in the cache: a call that was interrupted goes on where it stopped.
@@ -331,6 +336,9 @@ def plan(scenario: ScenarioSource, *, progress: Progress | None = None) -> PlanR
     ----------
     scenario
         A `Scenario`, the path of its file, or its keys and values.
+    reproduce
+        The folder of an earlier plan, or its `plan.json`: plan with its costs; no device is profiled, and
+        no plan timed.
     progress
         Called as `progress(what, done, total)` now and then. What it raises ends the call.
 
@@ -347,6 +355,8 @@ def plan(scenario: ScenarioSource, *, progress: Progress | None = None) -> PlanR
         If it has several models.
     ModelError, DataError, ProfileError, QuantizeError, SolverError, RebuildError
         If the model, the data or the solver cannot do what the scenario asks.
+    OutputError
+        If `reproduce` is no plan with its costs.
 
     Examples
     --------
@@ -360,11 +370,13 @@ def plan(scenario: ScenarioSource, *, progress: Progress | None = None) -> PlanR
     chosen = one_model(scenario, "plan_models plans them together")
     report = progress_of(progress)
 
+    from planner.output.plan_folder import read_fixed_costs
     from planner.report.tables.plan_tables import undelivered_text
     from planner.run import plan_scenario
 
     with public_call():
-        outcome = plan_scenario(chosen, report)
+        fixed = None if reproduce is None else read_fixed_costs(path_of("reproduce", reproduce))
+        outcome = plan_scenario(chosen, report, fixed)
     return PlanResult(outcome.plan, undelivered_text(outcome), outcome)
 
 

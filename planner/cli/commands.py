@@ -63,6 +63,7 @@ Examples:
 plan init model.onnx
 plan scenarios/quickstart.yaml
 plan scenario.yaml --set links.0.bandwidth_mbit_per_s=5 --out plans/slow
+plan scenario.yaml --reproduce plans/scenario --out plans/again
 plan profile scenario.yaml --device camera --out camera.json
 plan profile scenario.yaml --device camera --bundle camera-bundle
 plan profile --diff monday.json friday.json
@@ -95,22 +96,30 @@ def plan(
     /,
     *,
     out: Annotated[Path | None, Parameter(help="Folder to write; default plans/SCENARIO.")] = None,
+    reproduce: Annotated[
+        Path | None,
+        Parameter(
+            help="An earlier plan, or its folder: plan with its costs; no device is profiled, no plan timed."
+        ),
+    ] = None,
     json: Json = False,
     settings: Settings = None,
 ) -> int:
     """Profile (cached), solve, rebuild, split, verify and write a plan."""
     from planner.cli.models_commands import plan_several
-    from planner.output.plan_folder import check_writable, read_manifest, write_outcome
-    from planner.report.tables.plan_tables import plan_table, undelivered_text
+    from planner.output.plan_folder import check_writable, read_fixed_costs, read_manifest, write_outcome
+    from planner.report.tables.plan_tables import plan_table, reproduced_text, undelivered_text
     from planner.run import plan_scenario
 
     loaded = load_ready_models(scenario, settings or ())
     folder = out or Path("plans") / scenario.stem
     if isinstance(loaded, SeveralModels):
+        _refuse_reproduce(reproduce)
         return plan_several(loaded, folder, json=json)
     check_writable(folder)
+    fixed = None if reproduce is None else read_fixed_costs(reproduce)
     with terminal_progress() as progress:
-        outcome = plan_scenario(loaded, progress)
+        outcome = plan_scenario(loaded, progress, fixed)
         INTERRUPT.check()
         if outcome.is_delivered:
             write_outcome(outcome, folder)
@@ -121,9 +130,15 @@ def plan(
     if not json:
         console = terminal()
         console.print(plan_table(outcome.plan, read_manifest(folder)))
-        for text in (f"written to {folder}", *_next_steps(scenario, folder)):
+        same = [] if fixed is None else [reproduced_text(fixed.name, fixed.plan, outcome.plan)]
+        for text in (*same, f"written to {folder}", *_next_steps(scenario, folder)):
             console.print(line(text), soft_wrap=True)
     return OK
+
+
+def _refuse_reproduce(path: Path | None) -> None:
+    if path is not None:
+        raise UsageError("--reproduce plans one model again; a scenario with models has several")
 
 
 def _next_steps(scenario: Path, folder: Path) -> list[str]:

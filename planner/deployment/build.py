@@ -67,6 +67,17 @@ def _build_in_runtimes(
 
 def build_models(prepared: Prepared, plan: Plan) -> BuiltModels:
     """Return a plan's mixed-precision model and its stages."""
+    return build(prepared, planned_configuration(prepared, plan))
+
+
+def planned_configuration(prepared: Prepared, plan: Plan) -> Configuration:
+    """Return what the models of a saved plan follow from.
+
+    Raises
+    ------
+    OutputError
+        If it is the plan of other units or devices.
+    """
     graph = prepared.models.graph
     precisions, device_of = plan.precisions(), plan.devices()
     devices = {device.name for device in prepared.scenario.devices}
@@ -89,4 +100,4 @@ def build_models(prepared: Prepared, plan: Plan) -> BuiltModels:
         for cut in plan.cuts
         if cut.wire in wires_by_name and cut.tensor in floats
     }
-    return build(prepared, replace(chosen, wires=tuple(wires.items())))
+    return replace(chosen, wires=tuple(wires.items()))

@@ -37,6 +37,7 @@ from planner.plan.manifest import (
     StageEntry,
 )
 from planner.plan.plan_record import Plan
+from planner.refinement.fixed_costs import FixedCosts
 from planner.refinement.outcome import Outcome
 from planner.report.plan_trace import PlacedStage, plan_trace
 from planner.scenario.loader import parse_scenario
@@ -165,6 +166,23 @@ def read_plan(path: Path) -> Plan:
     if not path.exists():
         raise OutputError(f"{path}: No such file or directory; give a plan's folder")
     return read_record(path / PLAN if path.is_dir() else path, Plan)
+
+
+def read_fixed_costs(path: Path) -> FixedCosts:
+    """Return a saved plan and the costs under which it was found.
+
+    Parameters
+    ----------
+    path
+        Its folder, or its `plan.json`.
+
+    Raises
+    ------
+    OutputError
+        If that is no plan.
+    """
+    saved = read_plan(path)
+    return FixedCosts(str(path), saved, read_profiles(path if path.is_dir() else path.parent))
 
 
 def read_graph(folder: Path, plan: Plan) -> UnitGraph:

@@ -1,6 +1,7 @@
 """Solve, try out, solve again: the search over noise limits and the closed loop.
 
 closed_loop: times a plan in place, corrects its costs by what it showed, and solves again
+fixed_costs: planning again with the costs of an earlier plan
 infeasibility_text: a conflict of budgets in the scenario's own keys and units
 joint_closed_loop: the closed loop for several models
 joint_loop_state: what that loop knows

@@ -131,10 +131,18 @@ def _costs(
     return costs_of_graph(own, prepared.models.graph, scenario)
 
 
-def measure_scenario(prepared: Prepared, progress: Progress = silent) -> MeasuredScenario:
-    """Profile a prepared scenario: seconds and noise; what is in the cache is not measured again."""
+def measure_scenario(
+    prepared: Prepared, progress: Progress = silent, known: Mapping[str, LatencyProfile] | None = None
+) -> MeasuredScenario:
+    """Profile a prepared scenario: seconds and noise; what is in the cache is not measured again.
+
+    Parameters
+    ----------
+    known
+        The seconds of every device that is not scaled from another, if they are not to be measured.
+    """
     scenario, subject = prepared.scenario, prepared.subject
-    latency = profile_devices(prepared, progress)
+    latency = profile_devices(prepared, progress) if known is None else known
     noise = noise_profiles(scenario, subject, prepared.calibrations, progress)
     costs = _costs(prepared, latency, noise)
     tried, fitted = _quantizing_device(scenario), NoiseModel()

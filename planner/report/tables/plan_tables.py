@@ -10,7 +10,7 @@ from rich.text import Text
 
 from planner.conversion.provenance import ConvertedFrom
 from planner.devices.cost_origins import cost_origins_text
-from planner.formatting import MILLI, RUNTIME_TITLES, names_text, program_size, short_name, size_text
+from planner.formatting import MILLI, RUNTIME_TITLES, counted, names_text, program_size, short_name, size_text
 from planner.plan.manifest import Manifest
 from planner.plan.plan_record import LoopRound, Measured, Plan, Predicted, WireFormat
 from planner.refinement.outcome import ModelsOutcome, Outcome
@@ -52,6 +52,16 @@ def _has_added(manifest: Manifest) -> bool:
     """Return whether a device has several stages, whose seconds stand together."""
     devices = [stage.device for stage in manifest.stages]
     return len(set(devices)) < len(devices)
+
+
+def reproduced_text(name: str, before: Plan, after: Plan) -> str:
+    """Return whether planning again with the costs of an earlier plan gave that plan."""
+    moved = sum(
+        (one.device, one.precision) != (other.device, other.precision)
+        for one, other in zip(before.assignments, after.assignments, strict=True)
+    )
+    what = f"{counted(moved, 'unit')} moved" if moved else "the same plan"
+    return f"with the costs of {name}, nothing profiled or timed: {what}"
 
 
 def undelivered_text(outcome: Outcome) -> str:

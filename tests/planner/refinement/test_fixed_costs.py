@@ -1,0 +1,123 @@
+"""Planning again with the costs of an earlier plan."""
+
+import json
+from dataclasses import replace
+
+import models
+import msgspec
+import numpy as np
+import onnx
+import pytest
+from planned_models import scenario_around, scenario_content
+
+import splitquant as sq
+from planner.cli.commands import main
+from planner.errors import OutputError
+from planner.inputs.prepared_scenario import prepare
+from planner.output.plan_folder import read_fixed_costs, read_plan, write_outcome
+from planner.refinement import measured_scenario
+from planner.run import plan_scenario
+from profiling.errors import ProfileError
+
+TWO = {
+    "devices": [{"name": "a"}, {"name": "b", "scaled_from": "a", "speedup": 50.0}],
+    "links": [
+        {"from": one, "to": other, "bandwidth_mbit_per_s": 100, "latency_ms": 0.001}
+        for one, other in (("a", "b"), ("b", "a"))
+    ],
+    "budget": {"noise_relative_rms": 0.05},
+}
+
+
+def samples() -> dict[str, np.ndarray]:
+    return {"x": np.random.default_rng(3).normal(size=(8, 1, 2, 8, 8)).astype(np.float32)}
+
+
+@pytest.fixture(scope="module")
+def planned(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("planned")
+    scenario = scenario_around(folder, models.residual(), samples(), **TWO)
+    write_outcome(plan_scenario(scenario), folder / "plan")
+    return scenario, folder / "plan"
+
+
+@pytest.fixture
+def nothing_is_timed(monkeypatch):
+    def refuse(*_):
+        raise AssertionError("a plan was timed, or a device profiled")
+
+    monkeypatch.setattr(measured_scenario, "plan_timings", refuse)
+    monkeypatch.setattr(measured_scenario, "profile_devices", refuse)
+
+
+@pytest.mark.usefixtures("nothing_is_timed")
+@pytest.mark.parametrize("path", ["plan", "plan/plan.json"])
+def test_the_same_plan_comes_back_at_the_same_costs(planned, path):
+    scenario, folder = planned
+    before = read_plan(folder)
+    after = plan_scenario(scenario, fixed=read_fixed_costs(folder.parent / path)).plan
+    assert after.assignments == before.assignments
+    assert after.cuts == before.cuts
+    assert after.objective.value == pytest.approx(before.objective.value, rel=1e-9)
+    assert after.predicted.compute_s == pytest.approx(before.predicted.compute_s)
+    assert after.loop == ()
+
+
+@pytest.mark.usefixtures("nothing_is_timed")
+def test_another_bandwidth_is_planned_at_the_same_costs(planned):
+    scenario, folder = planned
+    slow = [link.model_copy(update={"bandwidth_mbit_per_s": 1e-4}) for link in scenario.links]
+    after = plan_scenario(scenario.model_copy(update={"links": tuple(slow)}), fixed=read_fixed_costs(folder))
+    assert {one.device for one in after.plan.assignments} == {"a"}
+    assert {name: own.latency for name, own in after.profiles.items()} == {
+        name: own.latency for name, own in read_fixed_costs(folder).profiles.items()
+    }
+
+
+def test_costs_of_another_model_or_device_are_refused(planned, tmp_path):
+    scenario, folder = planned
+    fixed = read_fixed_costs(folder)
+    reweighted = models.residual()
+    weight = onnx.numpy_helper.to_array(reweighted.graph.initializer[0])
+    name = reweighted.graph.initializer[0].name
+    reweighted.graph.initializer[0].CopyFrom(onnx.numpy_helper.from_array(-weight, name))
+    other = prepare(scenario_around(tmp_path, reweighted, samples(), **TWO))
+    with pytest.raises(ProfileError, match="another model"):
+        fixed.of(other)
+    prepared = prepare(scenario)
+    with pytest.raises(ProfileError, match="lack the device a"):
+        replace(fixed, profiles={"z": fixed.profiles["a"]}).of(prepared)
+    profile = fixed.profiles["a"]
+    foreign = replace(profile, latency=replace(profile.latency, scheme="int9"))
+    with pytest.raises(ProfileError, match="int9"):
+        replace(fixed, profiles={"a": foreign}).of(prepared)
+    with pytest.raises(OutputError, match=r"profile\.json"):
+        replace(fixed, profiles={}).of(prepared)
+
+
+def test_the_command_and_the_function_say_the_same(planned, tmp_path, capsys):
+    _, folder = planned
+    content = scenario_content(tmp_path, models.residual(), samples(), **TWO)
+    (tmp_path / "s.yaml").write_text(json.dumps(content))
+    arguments = [str(tmp_path / "s.yaml"), "--reproduce", str(folder), "--out", str(tmp_path / "again")]
+    with pytest.raises(SystemExit, match="0"):
+        main(arguments)
+    assert "nothing profiled or timed: the same plan" in " ".join(capsys.readouterr().out.split())
+    result = sq.plan(tmp_path / "s.yaml", reproduce=folder)
+    assert result.plan.assignments == read_plan(tmp_path / "again").assignments
+
+
+def test_a_path_that_is_no_plan_is_said(planned, tmp_path, capsys):
+    content = scenario_content(tmp_path, models.residual(), samples(), **TWO)
+    (tmp_path / "s.yaml").write_text(json.dumps(content))
+    with pytest.raises(SystemExit, match="1"):
+        main([str(tmp_path / "s.yaml"), "--reproduce", str(tmp_path / "none")])
+    assert "No such file" in capsys.readouterr().err
+
+
+def test_a_plan_of_other_units_is_refused(planned):
+    scenario, folder = planned
+    fixed = read_fixed_costs(folder)
+    shorter = msgspec.structs.replace(fixed.plan, assignments=fixed.plan.assignments[1:])
+    with pytest.raises(OutputError, match="do not fit"):
+        plan_scenario(scenario, fixed=replace(fixed, plan=shorter))
