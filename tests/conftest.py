@@ -1,4 +1,4 @@
-"""Fixtures: an own cache, small prepared graphs, the shared models where they are."""
+"""The order of the tests; fixtures: an own cache, small prepared graphs, the shared models where they are."""
 
 import os
 from pathlib import Path
@@ -7,12 +7,31 @@ import models
 import onnx
 import pytest
 import text_models
+from longest_files import LONGEST_FILES
 from prepared_models import Prepared
 from repository import ROOT
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--golden", action="store_true", help="write the golden files anew")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    # By itself, `--dist loadfile` begins with the files of most tests: those that take longest have few.
+    config.option.loadscopereorder = False
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int | None:
+    """Return one more than there are cores: tests of hosts and of interrupts wait for other processes."""
+    if "PYTEST_XDIST_AUTO_NUM_WORKERS" in os.environ:
+        return None
+    return 1 + (len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    ranks = {ROOT / "tests" / name: rank for rank, name in enumerate(LONGEST_FILES)}
+    items.sort(key=lambda item: ranks.get(item.path, len(ranks)))
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -14,6 +14,7 @@ import litert_modes
 import litert_plans
 import litert_two
 from repository import ROOT
+from tensorflow_extra import needs_tensorflow
 from thread_time import Turns
 
 from profiling.litert.load import load_litert
@@ -120,8 +121,8 @@ def test_a_network_counts_if_it_goes_all_the_way(change):
     assert kept(litert_keras.bars([row, replace(row, **change)])) == [False]
 
 
+@needs_tensorflow
 def test_a_small_network_goes_from_keras_to_a_verified_plan(tmp_path, monkeypatch):
-    pytest.importorskip("tensorflow", reason="the extra tensorflow is not installed")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     (row,) = litert_keras.run("DS-CNN")
     assert (row.failed, row.wrong, row.bit_equal) == ("", (), True)

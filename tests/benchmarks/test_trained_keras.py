@@ -6,12 +6,12 @@ import sys
 import numpy as np
 import onnx
 import onnxruntime as ort
-import pytest
 from models import with_weights
 from npz_archives import arrays_of
 from repository import ROOT
+from tensorflow_extra import needs_tensorflow
 
-pytest.importorskip("tensorflow", reason="the extra tensorflow is not installed")
+pytestmark = needs_tensorflow
 
 # Odd and even padding, a channel each, what residual networks do between widths, and a classifier's end.
 _NETWORK = """

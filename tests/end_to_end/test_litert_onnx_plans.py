@@ -5,11 +5,13 @@ from npz_archives import arrays_of
 
 pytest.importorskip("ai_edge_litert", reason="the extra litert is not installed")
 pytest.importorskip("litert_quantizer", reason="the extra litert is not installed")
-pytest.importorskip("tensorflow", reason="the extra tensorflow is not installed")
 import numpy as np
 from repository import ROOT
+from tensorflow_extra import needs_tensorflow
 
 from planner.cli.commands import main
+
+pytestmark = needs_tensorflow
 
 
 def run(*arguments: str) -> int:

@@ -11,6 +11,7 @@ import numpy as np
 import tflite_models
 from repository import ROOT
 from running_hosts import RunningHosts
+from tensorflow_extra import needs_tensorflow
 
 from planner.cli.commands import main
 from profiling.litert.interpreter import run_model
@@ -152,8 +153,8 @@ def test_a_scenario_of_tflite_is_inspected_as_litert_runs_it(capsys):
     assert len(found["units"]) == 18
 
 
+@needs_tensorflow
 def test_a_keras_model_is_converted_and_planned(tmp_path):
-    pytest.importorskip("tensorflow", reason="the extra tensorflow is not installed")
     out = tmp_path / "plan"
     settings = ("--set", "model=litert/digits.keras", "--set", "profiling.rounds=3")
     assert run(SCENARIO, "--out", str(out), *FEW, *settings, "--set", "budget.accuracy_drop=0.1") in (0, 4)
@@ -163,15 +164,15 @@ def test_a_keras_model_is_converted_and_planned(tmp_path):
     assert plan["measured"]["chain"]["default_bit_equal"]
 
 
+@needs_tensorflow
 def test_integers_at_the_ends_cannot_be_planned_from_floats(tmp_path, capsys):
-    pytest.importorskip("tensorflow", reason="the extra tensorflow is not installed")
     settings = ("--set", "model=litert/digits.keras", "--set", "conversion.quantization=integer_only")
     assert run(SCENARIO, "--out", str(tmp_path / "plan"), *FEW, *settings) == 1
     assert "integer_only makes integers of input 'picture'" in capsys.readouterr().err
 
 
+@needs_tensorflow
 def test_a_model_that_the_conversion_quantized_is_placed(tmp_path):
-    pytest.importorskip("tensorflow", reason="the extra tensorflow is not installed")
     out = tmp_path / "plan"
     settings = ("--set", "model=litert/digits.keras", "--set", "conversion.quantization=full_integer")
     assert run(SCENARIO, "--out", str(out), *FEW, *settings, "--set", "profiling.rounds=3") in (0, 4)

@@ -8,9 +8,9 @@ import pytest
 from npz_archives import arrays_of
 
 pytest.importorskip("ai_edge_litert", reason="the extra litert is not installed")
-pytest.importorskip("tf2onnx", reason="the extra tensorflow is not installed")
 import numpy as np
 from repository import ROOT
+from tensorflow_extra import needs_tensorflow
 
 from planner.cli.commands import main
 from planner.conversion.model_source import saved_model_request
@@ -27,6 +27,7 @@ from planner.verification.stage_chain import Chain, run_whole
 from profiling.precision import Precision
 from profiling.stage_session import runtime_of_model
 
+pytestmark = needs_tensorflow
 KERAS = ROOT / "scenarios" / "litert" / "digits.keras"
 TEXT = f"""
 model: {KERAS}

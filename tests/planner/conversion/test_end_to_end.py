@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 import zipfile
+from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -13,10 +14,11 @@ import numpy as np
 import onnx
 import onnxruntime as ort
 import pytest
-from keras_conversions import SAMPLES, convert_together, failures, write_keras_samples
+from keras_conversions import SAMPLES, convert_together, failures, keras_samples
 from npz_archives import arrays_of
 from onnx import numpy_helper
 from repository import ROOT
+from tensorflow_extra import needs_tensorflow
 
 from planner.cli.commands import main
 from planner.conversion.cached_conversion import Converted, _cached_folder, _keep, convert
@@ -39,9 +41,7 @@ from profiling.graph.unit_graph import build_graph
 from profiling.onnx_io.load_model import load_model
 from profiling.preparation.rewrite_steps import prepare_model
 
-pytestmark = pytest.mark.skipif(
-    find_spec("tf2onnx") is None, reason="needs the extra: splitquant[tensorflow]"
-)
+pytestmark = needs_tensorflow
 needs_optimization = pytest.mark.skipif(
     find_spec("tensorflow_model_optimization") is None, reason="needs the extra: splitquant[qat]"
 )
@@ -95,7 +95,7 @@ def unsaid():
 
 @pytest.fixture(scope="module")
 def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = write_keras_samples("plain", tmp_path_factory.mktemp("keras"))
+    folder = keras_samples("plain", tmp_path_factory)
     shutil.copy(SAMPLES, folder)
     (folder / "my_models.py").write_text(MODELS)
     return folder
@@ -103,7 +103,7 @@ def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def optimized(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = write_keras_samples("optimized", tmp_path_factory.mktemp("optimized"))
+    folder = keras_samples("optimized", tmp_path_factory)
     requests = [requested(folder, model, {}) for model in ("aware.h5", "pruned.h5")]
     converted_together(requests, tmp_path_factory)
     return folder
@@ -120,15 +120,25 @@ def converted(folder: Path, model: str, **how) -> Converted:
     return convert(requested(folder, model, {}, **how))
 
 
-def converted_together(requests: list[ConversionRequest], tmp_path_factory) -> list[Converted]:
-    """Convert all in one process, and keep each in the cache, as `convert` does with one."""
-    folders = [tmp_path_factory.mktemp("conversion") for _ in requests]
-    code = convert_together(requests, folders)
-    assert (code, "".join(failures(folders))) == (0, "")
-    return [
+def converted_together(
+    requests: list[ConversionRequest], tmp_path_factory, faulty: Sequence[ConversionRequest] = ()
+) -> tuple[list[Converted], list[str]]:
+    """Convert all in one process, and keep each in the cache, as `convert` does with one.
+
+    Parameters
+    ----------
+    faulty
+        Requests that come afterwards and fail; what is said of them is returned, too.
+    """
+    folders = [tmp_path_factory.mktemp("conversion") for _ in (*requests, *faulty)]
+    code = convert_together([*requests, *faulty], folders)
+    said = failures(folders)
+    assert (code, "".join(said[: len(requests)])) == (int(bool(faulty)), "")
+    made = [
         Converted(request, _keep(folder, _cached_folder(request)))
-        for request, folder in zip(requests, folders, strict=True)
+        for request, folder in zip(requests, folders, strict=False)
     ]
+    return made, said[len(requests) :]
 
 
 # What is converted for its model alone: name -> (model, input shapes, conversion).
@@ -156,9 +166,23 @@ TOGETHER: dict[str, tuple[str, dict[str, tuple[int, ...]], dict[str, object]]] =
 
 
 @pytest.fixture(scope="module")
-def together(saved, tmp_path_factory) -> dict[str, Converted]:
-    requests = [requested(saved, model, shapes, **how) for model, shapes, how in TOGETHER.values()]
-    return dict(zip(TOGETHER, converted_together(requests, tmp_path_factory), strict=True))
+def worked_off(saved, tmp_path_factory) -> tuple[list[Converted], list[str]]:
+    """Return what comes of `TOGETHER`, and what is said of each of `FAULTS`: one process does all in turn."""
+    cut_in_half(saved)
+    fine = [requested(saved, model, shapes, **how) for model, shapes, how in TOGETHER.values()]
+    faulty = [requested(saved, model, {}, **how) for model, how, _ in FAULTS]
+    return converted_together(fine, tmp_path_factory, faulty)
+
+
+@pytest.fixture(scope="module")
+def together(worked_off) -> dict[str, Converted]:
+    return dict(zip(TOGETHER, worked_off[0], strict=True))
+
+
+@pytest.fixture(scope="module")
+def told(worked_off) -> list[str]:
+    """Return what the process with TensorFlow says of every fault."""
+    return worked_off[1]
 
 
 def converted_once(saved: Path, together: dict[str, Converted], name: str) -> Converted:
@@ -518,16 +542,6 @@ FAULTS = [
         "conversion.custom_objects: my_models:absent cannot",
     ),
 ]
-
-
-@pytest.fixture(scope="module")
-def told(saved, tmp_path_factory):
-    """Return what the process with TensorFlow says of every fault."""
-    cut_in_half(saved)
-    requests = [requested(saved, model, {}, **how) for model, how, _ in FAULTS]
-    folders = [tmp_path_factory.mktemp("conversion") for _ in requests]
-    assert convert_together(requests, folders) == 1
-    return failures(folders)
 
 
 def cut_in_half(folder: Path) -> None:

@@ -10,11 +10,11 @@ import msgspec
 import numpy as np
 import pytest
 
-pytest.importorskip("tf2onnx", reason="needs the extra: splitquant[tensorflow]")
 pytest.importorskip("ai_edge_litert", reason="the extra litert is not installed")
 pytest.importorskip("litert_quantizer", reason="the extra litert is not installed")
 from ai_edge_litert.interpreter import Interpreter
-from keras_conversions import SAMPLES, convert_together, failures, write_keras_samples
+from keras_conversions import SAMPLES, convert_together, failures, keras_samples
+from tensorflow_extra import needs_tensorflow
 
 from planner.cli.commands import main
 from planner.conversion.cached_conversion import Converted, convert
@@ -36,6 +36,7 @@ from profiling.errors import ModelError
 from profiling.litert.load import LitertModel, load_litert
 from profiling.litert.unit_graph import build_litert_graph, tensor_quantization
 
+pytestmark = needs_tensorflow
 needs_optimization = pytest.mark.skipif(
     importlib.util.find_spec("tensorflow_model_optimization") is None,
     reason="needs the extra: splitquant[qat]",
@@ -115,7 +116,7 @@ def requested(folder: Path, model: str, shapes: dict[str, tuple[int, ...]], **ho
 
 @pytest.fixture(scope="module")
 def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = write_keras_samples("plain", tmp_path_factory.mktemp("keras"))
+    folder = keras_samples("plain", tmp_path_factory)
     shutil.copy(SAMPLES, folder)
     (folder / "my_models.py").write_text(MODELS)
     return folder
@@ -137,15 +138,26 @@ def samples_of(request: ConversionRequest) -> list[dict[str, np.ndarray]]:
 
 
 @pytest.fixture(scope="module")
-def made(saved, tmp_path_factory) -> dict[str, Converted]:
-    requests = [requested(saved, model, shapes, **how) for model, shapes, how in MADE.values()]
-    folders = [tmp_path_factory.mktemp("conversion") for _ in requests]
-    for request, folder in zip(requests, folders, strict=True):
+def worked_off(saved, tmp_path_factory) -> tuple[dict[str, Converted], list[str]]:
+    """Return what is made of `MADE`, and what is said of each of `FAULTS`: one process does all in turn."""
+    fine = [requested(saved, model, shapes, **how) for model, shapes, how in MADE.values()]
+    faulty = [requested(saved, model, {}, **how) for model, how, _ in FAULTS]
+    folders = [tmp_path_factory.mktemp("conversion") for _ in (*fine, *faulty)]
+    for request, folder in zip(fine, folders, strict=False):
         if request.form.quantization.needs_samples:
             write_samples(folder / REPRESENTATIVE, samples_of(request))
-    code = convert_together(requests, folders)
-    assert (code, "".join(failures(folders))) == (0, "")
-    return dict(zip(MADE, map(Converted, requests, folders), strict=True))
+    for request, folder in zip(faulty, folders[len(fine) :], strict=True):
+        shape = (1, 3, 4) if request.target.endswith("borrowed") else (1, 4)
+        write_samples(folder / REPRESENTATIVE, [{"row": np.ones(shape, np.float32)}])
+    code = convert_together([*fine, *faulty], folders)
+    said = failures(folders)
+    assert (code, "".join(said[: len(fine)])) == (1, "")
+    return dict(zip(MADE, map(Converted, fine, folders), strict=False)), said[len(fine) :]
+
+
+@pytest.fixture(scope="module")
+def made(worked_off) -> dict[str, Converted]:
+    return worked_off[0]
 
 
 def interpreted(converted: Converted) -> list[dict[str, np.ndarray]]:
@@ -374,21 +386,15 @@ FAULTS = [
 ]  # fmt: skip
 
 
-def test_what_cannot_be_converted_is_said_in_one_line(saved, tmp_path_factory):
-    requests = [requested(saved, model, {}, **how) for model, how, _ in FAULTS]
-    folders = [tmp_path_factory.mktemp("conversion") for _ in requests]
-    for request, folder in zip(requests, folders, strict=True):
-        shape = (1, 3, 4) if request.target.endswith("borrowed") else (1, 4)
-        write_samples(folder / REPRESENTATIVE, [{"row": np.ones(shape, np.float32)}])
-    assert convert_together(requests, folders) == 1
-    for said, (_, _, text) in zip(failures(folders), FAULTS, strict=True):
+def test_what_cannot_be_converted_is_said_in_one_line(worked_off):
+    for said, (_, _, text) in zip(worked_off[1], FAULTS, strict=True):
         assert len(said.splitlines()) == 1
         assert re.search(text, said), said
 
 
 @pytest.fixture(scope="module")
 def optimized(tmp_path_factory) -> Path:
-    return write_keras_samples("optimized", tmp_path_factory.mktemp("optimized"))
+    return keras_samples("optimized", tmp_path_factory)
 
 
 def weights_in(path: Path) -> dict[str, np.ndarray]:

@@ -7,12 +7,10 @@ import sys
 from pathlib import Path
 from threading import Timer, main_thread
 
-import pytest
-
-pytest.importorskip("tensorflow", reason="the extra tensorflow is not installed")
-
 import numpy as np
+import pytest
 from repository import ROOT
+from tensorflow_extra import needs_tensorflow
 
 from profiling.errors import ModelError
 from profiling.graph.any_model import inputs_of, outputs_of
@@ -26,6 +24,7 @@ from profiling.tensorflow_runtime.saved_model_graph import (
 from profiling.tensorflow_runtime.tensorflow_process import tensorflow_process
 from profiling.tensorflow_runtime.tensorflow_session import TensorFlowSession
 
+pytestmark = needs_tensorflow
 ORDERED = ("z", "größe:π", "a/b", "m 1", "k", "Ä", "serving_default", "b:0", "x")
 FEEDS = {name: np.full((1, size + 1), size, np.float32) for size, name in enumerate(ORDERED)}
 
