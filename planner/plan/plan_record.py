@@ -188,11 +188,21 @@ class ChainCheck(Record, frozen=True, kw_only=True):
         restore_infinite(self, "default_relative_difference")
 
 
+class StagePercentiles(Record, frozen=True, kw_only=True):
+    """How the runs of a stage spread: percentiles of its seconds over the median of the fp32 model's."""
+
+    p50: float
+    p90: float
+    p99: float
+    runs: int
+
+
 class Measured(Metrics, frozen=True, kw_only=True):
     """What running the exported stages on the evaluation data showed; ratios as in `Predicted`, all here.
 
     `stage_ratios_to_fp32` are of each stage, in running order; `chain_ratio_spread` is the least and the
-    greatest `chain_ratio_to_fp32` of several sessions; both are empty in plans of older versions.
+    greatest `chain_ratio_to_fp32` of several sessions; `stage_percentiles` says how the runs of each stage
+    spread, None where a runtime tells medians alone; all are empty in plans of older versions.
     `samples_note` is what the reader of the evaluation data says of itself, such as that they are made up;
     `class_names` are those of the evaluation data, where labels are names.
     """
@@ -201,6 +211,7 @@ class Measured(Metrics, frozen=True, kw_only=True):
     chain_ratio_to_fp32: float
     stage_ratios_to_fp32: tuple[float, ...] = ()
     chain_ratio_spread: tuple[float, ...] = ()
+    stage_percentiles: tuple[StagePercentiles | None, ...] = ()
     samples_note: str = ""
     class_names: tuple[str, ...] = ()
     chain: ChainCheck

@@ -106,6 +106,7 @@ def plan_page(plan: Plan, graph: OperatorGraph) -> str:
             )
             for n in range(len(plan.loop))
         ],
+        percentiles=list(_percentile_rows(plan, formatted)),
         files=(*_FILES, *_FILES_OF[scenario.runtime], *(("whole/",) if len(scenario.runtimes) > 1 else ())),
         units=[
             (
@@ -300,6 +301,16 @@ def _stage_rows(plan: Plan, scenario: Scenario, formatted: FormattedValues) -> I
             formatted("ms", "predicted", "compute_s", device),
             *_memory_cells(plan.predicted, device, formatted),
         )
+
+
+def _percentile_rows(plan: Plan, formatted: FormattedValues) -> Iterator[Cells]:
+    """Yield how the runs of each stage spread, where they are known."""
+    known = () if plan.measured is None else plan.measured.stage_percentiles
+    for number, one in enumerate(known):
+        if one is not None:
+            path = ("measured", "stage_percentiles", number)
+            ratios = (formatted("ratio", *path, key) for key in ("p50", "p90", "p99"))
+            yield (f"{number:02d}", *ratios, formatted("count", *path, "runs"))
 
 
 def _memory_cells(predicted: Predicted | None, device: str, formatted: FormattedValues) -> Cells:

@@ -9,12 +9,12 @@ import numpy as np
 
 from planner.deployment.built_models import VerificationTarget
 from planner.inputs.dataset import Dataset
-from planner.plan.plan_record import Measured
+from planner.plan.plan_record import Measured, StagePercentiles
 from planner.user_objects import Metric
 from planner.verification.chain_check import check_chain
 from planner.verification.measure_errors import measure_errors
 from planner.verification.stage_chain import handed_over
-from planner.verification.stage_times import ratios_to_whole
+from planner.verification.stage_times import StageRatios, percentiles_of, ratios_to_whole
 from profiling.arrays import Feeds
 from profiling.graph.any_model import AnyModel
 from profiling.progress import Progress, silent
@@ -52,6 +52,7 @@ def verify(
         chain_ratio_to_fp32=ratios.chain,
         stage_ratios_to_fp32=ratios.stages,
         chain_ratio_spread=ratios.chain_spread,
+        stage_percentiles=ratios.percentiles,
         samples_note=data.note,
         class_names=data.class_names,
         chain=check,
@@ -60,12 +61,12 @@ def verify(
 
 def _ratios(
     target: VerificationTarget, models: Sequence[AnyModel | Path], feeds: Feeds, runtime: Runtime
-) -> list[float]:
+) -> list[StageRatios]:
     """Return the seconds of each model of a chain over those of the fp32 model in its runtime."""
     runtimes = [runtime_of_model(model) for model in models]
     names = dict.fromkeys(runtimes)
     given = handed_over(models, feeds, runtime) if len(names) > 1 else {}
-    ratios: dict[int, float] = {}
+    ratios: dict[int, StageRatios] = {}
     for name in names:
         own = [number for number, other in enumerate(runtimes) if other == name]
         source, stages = target.fp32_beside(models[own[0]]), [models[number] for number in own]
@@ -77,28 +78,31 @@ def _ratios(
 class LatencyRatios:
     """Seconds over the fp32 model's, timed in turn: of the whole mixed model, of all stages, and of each.
 
-    `chain_spread` is the least and the greatest of all stages over the sessions.
+    `chain_spread` is the least and the greatest of all stages over the sessions; `percentiles` says how the
+    runs of each stage spread.
     """
 
     whole: float
     chain: float
     stages: tuple[float, ...]
     chain_spread: tuple[float, float]
+    percentiles: tuple[StagePercentiles | None, ...]
 
 
 def latency_ratios(target: VerificationTarget, feeds: Feeds, runtime: Runtime) -> LatencyRatios:
     """Return medians over several sessions of each model."""
-    wholes: list[list[float]] = []
-    chains: list[list[float]] = []
+    wholes: list[list[StageRatios]] = []
+    chains: list[list[StageRatios]] = []
     for _ in range(_TIMED_SESSIONS):
         # Large models are in memory once.
         for models, rows in (([target.mixed], wholes), (target.stages, chains)):
             rows.append(_ratios(target, models, feeds, runtime))
-    stages = np.asarray(chains)
+    stages = np.asarray([[stage.middle for stage in chain] for chain in chains])
     sums = stages.sum(axis=1)
     return LatencyRatios(
-        float(np.median(np.asarray(wholes))),
+        float(np.median([whole.middle for (whole,) in wholes])),
         float(np.median(sums)),
         tuple(np.median(stages, axis=0).tolist()),
         (float(sums.min()), float(sums.max())),
+        tuple(percentiles_of(sessions) for sessions in zip(*chains, strict=True)),
     )

@@ -229,7 +229,28 @@ def time_stages(
     clock: RunClock,
     handed_over: Feeds | None = None,
 ) -> list[float]:
-    """Return the seconds of each stage over those of a whole model, one after another in every round.
+    """Return the seconds of each stage over those of a whole model: the median of `stage_runs`."""
+    runs = stage_runs(wholes, stages, feeds, rounds, clock, handed_over)
+    return [median_ratio(own.seconds, own.whole_s) for own in runs]
+
+
+@dataclass(frozen=True)
+class StageRuns:
+    """Seconds of a stage, and of the whole model that it is compared with, in each round."""
+
+    seconds: Sequence[float]
+    whole_s: Sequence[float]
+
+
+def stage_runs(
+    wholes: Sequence[ort.InferenceSession],
+    stages: Sequence[ort.InferenceSession],
+    feeds: Feeds,
+    rounds: int,
+    clock: RunClock,
+    handed_over: Feeds | None = None,
+) -> list[StageRuns]:
+    """Return the seconds of each stage and of a whole model, one after another in every round.
 
     Parameters
     ----------
@@ -250,6 +271,6 @@ def time_stages(
     seconds = time_interleaved(dict(enumerate(calls)), rounds, clock)
     place = {id(whole): number for number, whole in enumerate(references)}
     return [
-        median_ratio(seconds[number], seconds[place[id(whole)]])
+        StageRuns(seconds[number], seconds[place[id(whole)]])
         for number, whole in enumerate(wholes, start=len(references))
     ]

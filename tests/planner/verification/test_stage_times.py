@@ -1,0 +1,31 @@
+"""Seconds of stages, and how their runs spread."""
+
+import numpy as np
+import pytest
+from repository import ROOT
+
+from planner.run import plan_scenario
+from planner.scenario.loader import load_scenario
+from planner.verification.stage_times import StageRatios, percentiles_of
+
+
+def test_percentiles_are_those_of_all_sessions_together():
+    runs = np.random.default_rng(0).lognormal(size=300)
+    sessions = [StageRatios(1.0, tuple(part)) for part in np.split(runs, 3)]
+    found = percentiles_of(sessions)
+    assert (found.p50, found.p90, found.p99) == pytest.approx(tuple(np.percentile(runs, [50, 90, 99])))
+    assert found.runs == 300
+
+
+def test_a_runtime_that_tells_medians_alone_has_no_percentiles():
+    assert percentiles_of([StageRatios(0.5), StageRatios(0.6)]) is None
+
+
+def test_each_stage_of_a_plan_has_its_percentiles():
+    settings = ["profiling.rounds=3", "profiling.noise_samples=8"]
+    measured = plan_scenario(load_scenario(ROOT / "scenarios" / "quickstart.yaml", settings)).plan.measured
+    assert len(measured.stage_percentiles) == len(measured.stage_ratios_to_fp32)
+    for ratio, spread in zip(measured.stage_ratios_to_fp32, measured.stage_percentiles, strict=True):
+        assert spread.p50 <= spread.p90 <= spread.p99
+        assert spread.p50 == pytest.approx(ratio, rel=0.5)
+        assert spread.runs >= 3
