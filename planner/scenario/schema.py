@@ -55,7 +55,7 @@ class ProfilingSpec(Part):
 
     rounds: Annotated[int, Field(ge=3, le=10_000)] | None = Field(
         None,
-        description="Timed runs of the fp32 and the int8 model; by default 8 to 100, as their size asks for.",
+        description="Timed runs of the fp32 and the int8 model; by default 3 to 100, as their size asks for.",
     )
     noise_samples: Count = Field(256, description="Calibration samples on which noise is measured, at most.")
 

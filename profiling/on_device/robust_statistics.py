@@ -7,11 +7,12 @@ from collections.abc import Sequence
 import numpy as np
 
 # The standard error of a median of n runs is 0.93 of their interquartile range over sqrt(n), if they err
-# normally: a third of it for the fewest rounds, a tenth for the most. Between, what a model takes decides.
+# normally: a third of it for 8 rounds, a tenth for the most. Between, what a model takes decides.
 _OF_MEDIAN, _NOISY = 0.93, 0.05
 _OF_DEVIATION = 1.25  # a median errs by so many times what a mean does
 _LEAST_SESSIONS, _MOST_SESSIONS, _CLOSE = 3, 7, 0.01
 _TIMED_S, _LEAST_ROUNDS, MOST_ROUNDS = 0.4, 8, 100
+_LARGE_S, _FEWEST_ROUNDS = 2.0, 3
 
 
 def interquartile_mean(values: Sequence[float]) -> float:
@@ -64,6 +65,8 @@ def are_enough(sessions: Sequence[float]) -> bool:
 def sufficient_rounds(run_s: float) -> int:
     """Return how often to time what takes so many seconds: as often as fits into 0.4 s, 8 to 100 times.
 
-    Small models need many rounds, since a few microseconds make a percent; large ones can do with few.
+    Small models need many rounds, since a few microseconds make a percent. Large ones can do with few: what
+    takes longer than a quarter of a second is timed as often as fits into 2 s, at least 3 times.
     """
-    return int(min(MOST_ROUNDS, max(_LEAST_ROUNDS, _TIMED_S / run_s)))
+    least = max(_FEWEST_ROUNDS, min(_LEAST_ROUNDS, int(_LARGE_S / run_s)))
+    return int(min(MOST_ROUNDS, max(least, _TIMED_S / run_s)))

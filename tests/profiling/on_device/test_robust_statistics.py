@@ -9,6 +9,7 @@ from profiling.on_device.robust_statistics import (
     interquartile_mean,
     middle_error,
     relative_iqr,
+    sufficient_rounds,
 )
 
 
@@ -51,3 +52,10 @@ def test_a_middle_of_three_errs_as_draws_show():
 )
 def test_sessions_go_on_until_their_middle_is_certain_or_there_are_seven(sessions, enough):
     assert are_enough(sessions) is enough
+
+
+@pytest.mark.parametrize(
+    ("run_s", "rounds"), [(1e-5, 100), (0.008, 50), (0.05, 8), (0.25, 8), (0.4, 5), (2.0, 3), (60.0, 3)]
+)
+def test_what_takes_longer_is_timed_less_often(run_s, rounds):
+    assert sufficient_rounds(run_s) == rounds
