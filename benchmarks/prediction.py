@@ -1,11 +1,11 @@
 """How true the costs are: predicted against measured time and noise of random mixed plans.
 
-    python benchmarks/prediction.py [--plans N] [MODEL ...]
+    python benchmarks/prediction.py [--plans N] [--beside N] [MODEL ...]
 
 MODEL is kwt1, mobilenetv2, resnet56, yolox (whose data lie where SPLITQUANT_DATA points) or resnet50
 (random weights, made on the spot). Each runs in a process of its own with an empty cache: run it on an
 otherwise idle machine. Beside the planner's prediction stands the naive one: the sum of units cut out and
-timed alone.
+timed alone. `--beside` keeps the processors busy with processes that come and go.
 """
 
 import argparse
@@ -21,9 +21,12 @@ from pathlib import Path
 import msgspec
 import numpy as np
 import onnx
+from bars import Bar, bars_table
+from busy_processes import busy_processes
 from resnet50 import resnet50
 from rich.console import Console
 from rich.table import Table
+from thread_time import take_turns
 
 from planner.costs.device_costs import device_costs
 from planner.costs.device_profiles import latency_profile
@@ -45,8 +48,9 @@ from profiling.runtime.open_session import open_session, run_session
 
 _SCENARIOS = Path(__file__).parent.parent / "scenarios"
 _MODELS = ("resnet56", "mobilenetv2", "yolox", "kwt1", "resnet50")
-_ROUNDS = 30
 _LOWEST, _HIGHEST = 0.8, 1.25
+_CLOSE = 0.05
+_WANTED, _WANTED_BUSY, _WANTED_INSIDE = (0.02, 0.04, 0.05), (0.03, 0.05, 0.08), 0.9
 
 
 class Plan(msgspec.Struct):
@@ -81,17 +85,17 @@ def run_one(name: str, count: int) -> list[Plan]:
         plans = []
         for number, int8 in enumerate(_random_plans(prepared, count)):
             mix = graph.resolve_precisions(dict.fromkeys(int8, Precision.INT8))
-            mixed = open_session(rebuild(graph, calibration.at(mix), prepared.ranges), runtime)
-            work = {i: _once(one, samples[0]) for i, one in enumerate((reference, mixed))}
-            seconds = time_interleaved(work, _ROUNDS, runtime.clock)
+            mixed = rebuild(graph, calibration.at(mix), prepared.ranges)
+            turns = take_turns([(graph.model, samples[0]), (mixed, samples[0])])
             chosen = [unit.index in mix for unit in graph.units]
+            opened = open_session(mixed, runtime)
             plans.append(
                 Plan(
                     len(mix),
-                    float(np.median(np.asarray(seconds[1]) / np.asarray(seconds[0]))),
+                    turns.ratio(1, 0),
                     whole.ratio_to_fp32(mix),
                     _naive(alone, chosen) / _naive(alone, [False] * len(chosen)),
-                    noise_power((run_session(mixed, feeds) for feeds in samples), exact),
+                    noise_power((run_session(opened, feeds) for feeds in samples), exact),
                     law.predict(whole.cost(mix).noise_power),
                 )
             )
@@ -185,7 +189,7 @@ def _once(session, feeds):
 def table(found: dict[str, list[Plan]]) -> Table:
     """Return the errors of each model as a person reads them."""
     shown = Table(
-        "model", "plans", "time: median error", "worst", "naive: median error", "worst",
+        "model", "plans", "time: median error", "p90", "worst", "within 5 %", "naive: median error", "worst",
         "noise within 0.8..1.25", "lowest", "highest",
     )  # fmt: skip
     for name, plans in found.items():
@@ -197,7 +201,9 @@ def table(found: dict[str, list[Plan]]) -> Table:
             name,
             str(len(plans)),
             f"{statistics.median(ours):.1%}",
+            f"{np.percentile(ours, 90):.1%}",
             f"{max(ours):.1%}",
+            f"{sum(error <= _CLOSE for error in ours)} of {len(ours)}",
             f"{statistics.median(naive):.1%}",
             f"{max(naive):.1%}",
             f"{inside} of {len(noise)}",
@@ -207,10 +213,29 @@ def table(found: dict[str, list[Plan]]) -> Table:
     return shown
 
 
+def bars(found: dict[str, list[Plan]], beside: int) -> list[Bar]:
+    """Return what is wanted of all models' plans together, and what was seen."""
+    plans = [plan for own in found.values() for plan in own]
+    errors = [abs(plan.predicted / plan.measured - 1) for plan in plans]
+    noise = [plan.noise_predicted / plan.noise_measured for plan in plans if plan.noise_measured]
+    inside = sum(_LOWEST <= ratio <= _HIGHEST for ratio in noise) / len(noise)
+    middle, most, worst = _WANTED_BUSY if beside else _WANTED
+    seen = (statistics.median(errors), float(np.percentile(errors, 90)), max(errors))
+    rows = zip(("median", "p90", "worst"), (middle, most, worst), seen, strict=True)
+    times = [
+        Bar(f"time: {name}", f"<= {wanted:.0%}", f"{own:.1%}", own <= wanted) for name, wanted, own in rows
+    ]
+    share = Bar(
+        "noise within 0.8 to 1.25", f">= {_WANTED_INSIDE:.0%}", f"{inside:.0%}", inside >= _WANTED_INSIDE
+    )
+    return [*times, share]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("models", nargs="*", metavar="MODEL")
     parser.add_argument("--plans", type=int, default=12)
+    parser.add_argument("--beside", type=int, default=0)
     parser.add_argument("--one", action="store_true", help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.one:
@@ -218,7 +243,7 @@ def main() -> None:
         return
     found = {}
     for name in given.models or _MODELS:
-        with tempfile.TemporaryDirectory() as cache:
+        with tempfile.TemporaryDirectory() as cache, busy_processes(given.beside):
             command = [sys.executable, __file__, "--one", "--plans", str(given.plans), name]
             done = subprocess.run(
                 command,
@@ -236,6 +261,7 @@ def main() -> None:
         for plan in plans:
             console.print(name, plan, soft_wrap=True)
     console.print(table(found))
+    console.print(bars_table(bars(found, given.beside)))
 
 
 if __name__ == "__main__":
