@@ -16,7 +16,7 @@ import msgspec
 
 from planner.deployment.built_models import verification_target
 from planner.inputs.prepared_scenario import prepare
-from planner.refinement.closed_loop import formulate_and_solve, refine, resolution_after
+from planner.refinement.closed_loop import cost_error_after, formulate_and_solve, refine
 from planner.refinement.fixed_costs import FixedCosts, plan_again
 from planner.refinement.infeasibility_text import conflict_text
 from planner.refinement.loop_state import LoopState, SolvedPlan
@@ -60,8 +60,8 @@ def plan_scenario(
     target = verification_target(prepared, built)
     errors = measured.calibration_errors(target, progress)
     rounds = state.rounds_before(solved.choice)
-    resolution = resolution_after(measured, state)
-    plan = assemble_plan(solved.with_calibrated_noise(errors), solved.found, rounds, resolution)
+    error = cost_error_after(measured, state)
+    plan = assemble_plan(solved.with_calibrated_noise(errors), solved.found, rounds, error)
     verification = verify(target, prepared.evaluation, prepared.runtime, prepared.metric, progress)
     require_equal_chain(verification)
     plan = with_measured(plan, scenario, verification)

@@ -105,10 +105,13 @@ class Predicted(Record, frozen=True, kw_only=True):
     on its own device, transfers left out; `fp32_s` is that model's time on each device that computes, where
     it is known. `makespan_s` is a request's time if stages overlap, `throughput_per_s` what a pipeline of
     them handles; bytes per link and money per request.
+    `latency_standard_error_s` is how far `latency_s` errs because the runs spread that devices' seconds were
+    measured in; None in plans of older versions.
     `weight_bytes` are each device's, `compressed_bytes` the same where the scenario counts them compressed.
     """
 
     latency_s: float
+    latency_standard_error_s: float | None = None
     latency_ratio_to_fp32: float | None
     chain_ratio_to_fp32: float
     compute_s: dict[str, float]

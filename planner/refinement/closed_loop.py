@@ -32,7 +32,7 @@ def formulate_and_solve(measured: MeasuredScenario, state: LoopState) -> tuple[L
     problem = planning.formulate()
     search = measured.noise_limit_search
     found = search.solve_and_try_out(problem, state.search_state)
-    found = simplified(search, found, resolution_after(measured, state))
+    found = simplified(search, found, resolution_of(cost_error_after(measured, state)))
     return replace(state, search_state=found.state), SolvedPlan(planning, found)
 
 
@@ -54,10 +54,10 @@ def refine(
     return state, solved
 
 
-def resolution_after(measured: MeasuredScenario, state: LoopState) -> float:
-    """Return by which fraction seconds have to differ for profiles and timings to tell them apart."""
+def cost_error_after(measured: MeasuredScenario, state: LoopState) -> float:
+    """Return the standard error of the seconds that profiles and timings showed, as a fraction of them."""
     errors = [profile.standard_error for profile in measured.latency.values()]
-    return resolution_of([*errors, *(plan.standard_error for plan in state.timed)])
+    return max((*errors, *(plan.standard_error for plan in state.timed)), default=0.0)
 
 
 def with_timing(

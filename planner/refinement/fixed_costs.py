@@ -11,11 +11,11 @@ from planner.inputs.prepared_scenario import Prepared
 from planner.plan.configuration import choice_of
 from planner.plan.plan_record import Plan
 from planner.problem.cost_evaluation import evaluate, is_feasible
-from planner.refinement.closed_loop import formulate_and_solve, resolution_after
+from planner.refinement.closed_loop import cost_error_after, formulate_and_solve
 from planner.refinement.loop_state import LoopState, SolvedPlan
 from planner.refinement.measured_scenario import MeasuredScenario
 from planner.refinement.noise_limit_search import rounds_of
-from planner.refinement.ties import margin_of
+from planner.refinement.ties import margin_of, resolution_of
 from planner.solver.result import OPTIMAL_GAP, replace_choice
 from profiling.errors import ProfileError
 from profiling.records.profile import LatencyProfile, Profile
@@ -79,7 +79,8 @@ def plan_again(measured: MeasuredScenario, fixed: FixedCosts) -> tuple[LoopState
         return state, solved
     cost = evaluate(free, before)
     gap = max(fixed.plan.objective.gap or 0.0, OPTIMAL_GAP)
-    at_most = result.objective / (1 - gap) + margin_of(free, cost, resolution_after(measured, state))
+    margin = margin_of(free, cost, resolution_of(cost_error_after(measured, state)))
+    at_most = result.objective / (1 - gap) + margin
     if not is_feasible(free, cost) or cost.objective > at_most:
         return state, solved
     keeps, search_state = measured.noise_limit_search.keeps(free, before, solved.found.state)

@@ -24,7 +24,7 @@ from planner.problem.tensors import FLOAT
 from planner.process_memory import peak_mib
 from planner.refinement.noise_limit_search import SearchResult
 from planner.refinement.planning_problem import PlanningProblem
-from planner.refinement.ties import status_of, tie_of
+from planner.refinement.ties import resolution_of, status_of, tie_of
 from planner.scenario.budget_schema import ObjectiveSpec
 from planner.scenario.loader import dump_scenario
 from planner.scenario.schema import Scenario
@@ -40,7 +40,7 @@ def assemble_plan(
     planning: PlanningProblem,
     searched: SearchResult,
     loop: tuple[LoopRound, ...] = (),
-    resolution: float = 0.0,
+    cost_error: float = 0.0,
 ) -> Plan:
     """Return the plan of a solve, not yet measured.
 
@@ -48,11 +48,11 @@ def assemble_plan(
     ----------
     loop
         How it was arrived at.
-    resolution
-        Which fraction of measured seconds cannot be told.
+    cost_error
+        Standard error of measured seconds, as a fraction of them.
     """
     result, problem = searched.result, searched.problem
-    cost, tie = searched.cost, tie_of(problem, result, resolution)
+    cost, tie = searched.cost, tie_of(problem, result, resolution_of(cost_error))
     chosen = configuration_of(problem, result.choice) if result.choice else Configuration((), ())
     options = unit_options(problem, result.choice) if result.choice else []
     assignments = tuple(
@@ -87,6 +87,7 @@ def assemble_plan(
         cuts=cuts_of(problem, cost, planning.graph.tensors),
         predicted=Predicted(
             latency_s=cost.latency_s,
+            latency_standard_error_s=cost_error * sum(cost.busy_s),
             latency_ratio_to_fp32=planning.ratio_to_fp32(chosen, planning.scenario.source),
             chain_ratio_to_fp32=planning.chain_ratio_to_fp32(problem, cost),
             compute_s=by_device(problem, cost.busy_s),

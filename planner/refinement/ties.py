@@ -1,6 +1,6 @@
 """Plans that costs cannot tell apart: of these the simplest is taken."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from math import hypot
 
@@ -17,12 +17,12 @@ from planner.solver.result import OPTIMAL_GAP, SolveResult, SolveStatus, replace
 _MOST = 5e-3
 
 
-def resolution_of(errors: Iterable[float]) -> float:
+def resolution_of(standard_error: float) -> float:
     """Return by which fraction the seconds of two plans have to differ for costs to tell them apart.
 
-    It is the greatest of some standard errors, but at least 0.1 % and at most 0.5 %.
+    It is the costs' standard error, but at least 0.1 % and at most 0.5 %.
     """
-    return min(_MOST, max(GAIN, *errors, 0.0))
+    return min(_MOST, max(GAIN, standard_error))
 
 
 def margin_of(problem: PlacementProblem, cost: Cost, resolution: float) -> float:
@@ -90,4 +90,4 @@ def measured_part(problem: PlacementProblem, cost: Cost) -> float:
 
 def _margin_between(one: TimedPlan, other: TimedPlan) -> float:
     error = hypot(one.standard_error, other.standard_error)
-    return resolution_of([error]) * min(one.measured_part, other.measured_part)
+    return resolution_of(error) * min(one.measured_part, other.measured_part)

@@ -215,6 +215,9 @@ def _in_words(plan: Plan) -> str:
 
 def _cost_rows(plan: Plan, scenario: Scenario, formatted: FormattedValues) -> Iterator[Cells]:
     yield "latency of one request", formatted("ms", "predicted", "latency_s"), ""
+    if plan.predicted is not None and plan.predicted.latency_standard_error_s is not None:
+        error = formatted("ms", "predicted", "latency_standard_error_s")
+        yield "its standard error, as runs spread", error, ""
     yield "of it on links", formatted("ms", "predicted", "transfer_s"), ""
     for what, key in (
         ("whole model's time / fp32", "latency_ratio_to_fp32"),

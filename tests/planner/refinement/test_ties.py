@@ -27,7 +27,7 @@ def timed(objective: float, changes: int, error: float = 0.0, part: float = 1.0)
 
 @pytest.mark.parametrize(("error", "fraction"), [(0.0, 0.001), (0.003, 0.003), (0.2, 0.005)])
 def test_what_costs_can_tell_is_their_error_within_bounds(error, fraction):
-    assert resolution_of([error, 0.0]) == fraction
+    assert resolution_of(error) == fraction
 
 
 def test_the_simplest_of_the_plans_that_timing_cannot_tell_apart_is_taken():
