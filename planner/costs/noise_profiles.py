@@ -71,11 +71,13 @@ def _noise_profile(
         samples=[count, more],
         processor=cpu_description(),
     )
-    # Tensors' noise does not depend on the bits of weights, and in int16 it follows from that in int8.
+    # Tensors' noise does not depend on the bits of weights, and in int16 it follows from that in int8 over
+    # the same ranges.
     of_same_activations = (
         noise.tensors
         for other, noise in others.items()
-        if (other.symmetric, other.tool) == (scheme.symmetric, scheme.tool) and not other.wide
+        if (other.symmetric, other.tool, other.ranges) == (scheme.symmetric, scheme.tool, scheme.ranges)
+        and not other.wide
     )
     int8 = next(of_same_activations, None)
 
