@@ -21,7 +21,6 @@ log = logging.getLogger(__name__)
 
 _JUDGED_EVERY = 4  # samples
 _MOST_JUDGED = 128
-_STANDARD_ERRORS = 2
 # The least and greatest values come first: others have to be better.
 _CANDIDATES = (RangeMethod.MINMAX, RangeMethod.PERCENTILE, RangeMethod.MSE, RangeMethod.BEST)
 
@@ -89,7 +88,7 @@ def _error(outputs: Mapping[str, Array], exact: Mapping[str, Array]) -> float:
 
 
 def is_surely_less(errors: Array, others: Array) -> bool:
-    """Return whether errors are less in the mean, by more than twice the standard error of their difference.
+    """Return whether errors are less in the mean, by more than the standard error of their difference.
 
     Parameters
     ----------
@@ -104,4 +103,4 @@ def is_surely_less(errors: Array, others: Array) -> bool:
     if len(errors) < 2 or not (np.isfinite(errors).all() and np.isfinite(others).all()):  # noqa: PLR2004
         return False
     gain = others - errors
-    return bool(gain.mean() > _STANDARD_ERRORS * gain.std(ddof=1) / np.sqrt(len(gain)))
+    return bool(gain.mean() > gain.std(ddof=1) / np.sqrt(len(gain)))
