@@ -34,6 +34,12 @@ class Calibration:
         """The same with least and greatest values as ranges, which cost no other seconds."""
         return replace(self, scheme=replace(self.scheme, ranges=RangeMethod.MINMAX))
 
+    @property
+    def key(self) -> str:
+        """What records of its noise depend on: the scheme, and which file has other ranges than extremes."""
+        label = self.scheme.label
+        return label if self.scheme.tensor_ranges.is_minmax else f"{label} {self.ranges.name}"
+
     def of(self, items: Iterable[T]) -> dict[T, Scheme]:
         """Return the scheme for each of some units or nodes in int8, as `quantize` wants them."""
         return dict.fromkeys(items, self.scheme)

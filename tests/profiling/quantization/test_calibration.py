@@ -3,7 +3,8 @@ import pytest
 
 from profiling.errors import QuantizeError
 from profiling.quantization.activation_ranges import tensor_ranges
-from profiling.quantization.calibration import calibrate, calibrate_ranges
+from profiling.quantization.calibration import Calibration, calibrate, calibrate_ranges
+from profiling.quantization.qdq_model import INT8, Scheme
 from profiling.quantization.ranges_file import read_ranges
 from profiling.range_method import RangeMethod, TensorRanges
 
@@ -13,6 +14,12 @@ EVERY = [TensorRanges(m, side) for m in RangeMethod for side in (False, True)]
 def test_calibration_needs_samples(residual, tmp_path):
     with pytest.raises(QuantizeError, match="at least one sample"):
         calibrate(residual.graph.model, [], [], tmp_path / "r.json")
+
+
+def test_records_of_noise_depend_on_the_file_of_other_ranges(tmp_path):
+    files = [tmp_path / name for name in ("a.json", "b.json")]
+    assert len({Calibration(INT8, path).key for path in files}) == 1
+    assert len({Calibration(Scheme(ranges=RangeMethod.BEST), path).key for path in files}) == 2
 
 
 def test_the_ranges_around_some_nodes_are_read_as_they_were_written(residual, tmp_path):
