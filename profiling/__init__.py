@@ -11,6 +11,7 @@ onnx_runtime_model: an ONNX model as planning measures it
 precision: what units compute in, and forms on links
 printable_text: text from outside as a terminal may show it
 progress: how long work says how far it is
+range_method: how the range of a tensor is taken from its values
 runtime_names: the runtimes, as scenarios name them
 runtime_model: what planning asks of a model, whichever its runtime
 stage_session: opens a stage in the runtime that it is for

@@ -1,7 +1,6 @@
 """An ONNX model as ONNX Runtime is to run it."""
 
-import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self
@@ -14,6 +13,7 @@ from profiling.graph.multiply_adds import multiplications
 from profiling.graph.unit_graph import ModelGraph, with_obstacles
 from profiling.latency.measure_latency import BuiltPlan, Setup, measure_latency, time_plan
 from profiling.latency.plan_corrections import PlanTiming
+from profiling.noise.choose_ranges import calibrate_choosing
 from profiling.noise.measure_noise import measure_noise
 from profiling.noise.noise_sources import NoiseSources
 from profiling.noise.unit_check import UnitCheck, refused_units
@@ -21,13 +21,15 @@ from profiling.on_device.create_session import Optimization
 from profiling.precision import Precision
 from profiling.progress import Progress
 from profiling.quantization.calibration import Calibration, calibrate
+from profiling.quantization.ranges_file import has_ranges_of
+from profiling.range_method import TensorRanges
 from profiling.records.cache import EntryKind
 from profiling.records.profile import LatencyProfile, NoiseProfile, TensorNoise
 from profiling.runtime.crash_journal import CrashJournal
 from profiling.runtime.open_session import Runtime
 
 _MADE_BY: Mapping[EntryKind, Callable[..., object]] = {
-    EntryKind.RANGES: calibrate,
+    EntryKind.RANGES: calibrate_choosing,
     EntryKind.REFUSED_UNITS: refused_units,
     EntryKind.COMPRESSED: compress_weights,
     EntryKind.LATENCY: measure_latency,
@@ -54,20 +56,20 @@ class OnnxRuntimeModel:
         """Return the multiplications of a sample."""
         return multiplications(self.graph)
 
-    def calibrate(self, samples: Sequence[Feeds], ranges: Path) -> None:
-        """Write the ranges as `profiling.quantization.calibration.calibrate` does."""
-        calibrate(self.graph.model, self.graph.quantizable_nodes, samples, ranges)
+    def calibrate(
+        self, samples: Sequence[Feeds], ranges: Path, others: Collection[TensorRanges] = ()
+    ) -> None:
+        """Write the ranges as `profiling.quantization.calibration.calibrate` does; others by need."""
+        if others:
+            calibrate_choosing(self.graph, samples, ranges, others)
+        else:
+            calibrate(self.graph.model, self.graph.quantizable_nodes, samples, ranges)
 
-    def has_ranges(self, ranges: Path) -> bool:
+    def has_ranges(self, ranges: Path, others: Collection[TensorRanges] = ()) -> bool:
         """Return whether a file knows every tensor that a unit can quantize."""
-        try:
-            tensors_with_ranges = json.loads(ranges.read_text())["data"]
-        except (OSError, ValueError, KeyError, TypeError):
-            return False
         units = self.graph.units
-        return all(
-            n in tensors_with_ranges for u in units for n in self.graph.tensors_quantized_with(u.index)
-        )
+        tensors = {name for unit in units for name in self.graph.tensors_quantized_with(unit.index)}
+        return has_ranges_of(ranges, tensors, others)
 
     def refused_units(
         self, calibration: Calibration, samples: Sequence[Feeds], level: Optimization, journal: CrashJournal

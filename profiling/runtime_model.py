@@ -1,6 +1,6 @@
 """What planning asks of a model in the runtime that is to run it, whichever that is."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol, Self
 
@@ -14,6 +14,7 @@ from profiling.on_device.create_session import Optimization
 from profiling.precision import Precision
 from profiling.progress import Progress
 from profiling.quantization.calibration import Calibration
+from profiling.range_method import TensorRanges
 from profiling.records.cache import EntryKind
 from profiling.records.profile import LatencyProfile, NoiseProfile, TensorNoise
 from profiling.runtime.crash_journal import CrashJournal
@@ -40,10 +41,12 @@ class RuntimeModel(Protocol):
     def multiplications(self) -> int:
         """Return how much it computes per sample, which says on how many its noise can be measured."""
 
-    def calibrate(self, samples: Sequence[Feeds], ranges: Path) -> None:
-        """Write the range of every tensor that a unit can quantize."""
+    def calibrate(
+        self, samples: Sequence[Feeds], ranges: Path, others: Collection[TensorRanges] = ()
+    ) -> None:
+        """Write the range of every tensor that a unit can quantize, and others where the runtime has them."""
 
-    def has_ranges(self, ranges: Path) -> bool:
+    def has_ranges(self, ranges: Path, others: Collection[TensorRanges] = ()) -> bool:
         """Return whether a file of ranges is whole."""
 
     def refused_units(

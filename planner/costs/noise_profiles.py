@@ -66,16 +66,18 @@ def _noise_profile(
         EntryKind.NOISE,
         subject.model.made_by(EntryKind.NOISE),
         subject=subject.fingerprint,
-        scheme=scheme.label,
+        scheme=calibration.key,
         runtime=subject.model.runtime_version,
         samples=[count, more],
         processor=cpu_description(),
     )
-    # Tensors' noise does not depend on the bits of weights, and in int16 it follows from that in int8.
+    # Tensors' noise does not depend on the bits of weights, and in int16 it follows from that in int8 over
+    # the same ranges.
     of_same_activations = (
         noise.tensors
         for other, noise in others.items()
-        if (other.symmetric, other.tool) == (scheme.symmetric, scheme.tool) and not other.wide
+        if (other.symmetric, other.tool, other.ranges) == (scheme.symmetric, scheme.tool, scheme.ranges)
+        and not other.wide
     )
     int8 = next(of_same_activations, None)
 
@@ -121,7 +123,7 @@ def noise_model(
         EntryKind.NOISE_MODEL,
         measure_calibration_points,
         subject=subject.fingerprint,
-        scheme=trial.calibration.scheme.label,
+        scheme=trial.calibration.key,
         level=trial.level.value,
         runtime=subject.model.runtime_version,
         samples=count,

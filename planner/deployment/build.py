@@ -14,8 +14,8 @@ from planner.plan.plan_record import Plan
 from profiling.graph.any_model import onnx_model
 from profiling.graph.unit_graph import ModelGraph
 from profiling.precision import Precision, Wire
-from profiling.quantization.calibration import read_ranges
 from profiling.quantization.qdq_model import INT8
+from profiling.quantization.ranges_file import read_ranges
 from profiling.quantization.wire_formats import add_wires
 from profiling.runtime_names import ONNX_RUNTIME
 from profiling.several_runtimes.block_graph import BlockGraph

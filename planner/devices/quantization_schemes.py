@@ -46,7 +46,7 @@ def scheme_here(scenario: Scenario, device: DeviceSpec, runtime: Runtime) -> Sch
         return _OF_OTHERS[scenario.runtime_of(device)]
     spec = scenario.quantization_of(device)
     reduce_range = this_cpu_overflows(runtime) if spec.reduce_range is None else spec.reduce_range
-    return Scheme(bool(spec.symmetric), reduce_range)
+    return Scheme(bool(spec.symmetric), reduce_range, ranges=scenario.range_method)
 
 
 def schemes_of(quantization: Mapping[str, str]) -> dict[str, Scheme]:
@@ -119,4 +119,4 @@ def _scheme(scenario: Scenario, device: DeviceSpec, file: LatencyProfile | None,
     reduce_range = spec.reduce_range
     if reduce_range is None:
         reduce_range = auto or this_cpu_overflows(local_runtime(scenario))
-    return Scheme(bool(symmetric), reduce_range)
+    return Scheme(bool(symmetric), reduce_range, ranges=scenario.range_method)

@@ -1,6 +1,7 @@
 """The model that is measured, and the ranges of its tensors, calibrated once."""
 
 import logging
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,6 +9,7 @@ from planner.inputs.dataset import Dataset
 from profiling.directories import claim
 from profiling.graph.operator_graph import OperatorGraph
 from profiling.progress import Progress, silent
+from profiling.range_method import TensorRanges
 from profiling.records.cache import EntryKind, content_hash, entry_path, samples_hash
 from profiling.records.json_files import writing_aside
 from profiling.runtime_model import RuntimeModel
@@ -36,22 +38,33 @@ class CalibratedModel:
         return self.model.graph
 
 
-def calibrate_once(subject: CalibratedModel, progress: Progress = silent) -> Path:
-    """Return a file with the ranges of the subject's tensors, from the cache where they are known."""
+def calibrate_once(
+    subject: CalibratedModel,
+    progress: Progress = silent,
+    others: Collection[TensorRanges] = (),
+) -> Path:
+    """Return a file with the ranges of the subject's tensors, from the cache where they are known.
+
+    Parameters
+    ----------
+    others
+        Ranges that are wanted beside least and greatest values; they ask for a longer calibration.
+    """
     model = subject.model
     ranges = entry_path(
         EntryKind.RANGES,
         model.made_by(EntryKind.RANGES),
         subject=subject.fingerprint,
+        others=sorted(one.label for one in others),
         runtime=model.runtime_version,
     )
-    if claim(ranges) and model.has_ranges(ranges):
+    if claim(ranges) and model.has_ranges(ranges, others):
         log.info("read %s from the cache", ranges.name)
     else:
         progress("calibrating", 0, 1)
         log.info("calibrating on %d samples", len(subject.calibration.samples))
         samples = list(subject.calibration.samples)
         with writing_aside(ranges) as aside:
-            model.calibrate(samples, aside)
+            model.calibrate(samples, aside, others)
         progress("calibrating", 1, 1)
     return ranges

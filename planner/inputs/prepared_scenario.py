@@ -289,7 +289,8 @@ def prepare(
     for device, scheme in schemes.items():
         log.info("device %s quantizes by %s", device, scheme.label)
     subject = CalibratedModel.of(models.model, data.calibration)
-    ranges = calibrate_once(subject, progress)
+    found = (scheme.tensor_ranges for scheme in schemes.values())
+    ranges = calibrate_once(subject, progress, {r for r in found if not r.is_minmax})
     reasons = refused_once(scenario, subject, schemes, ranges, progress)
     model = models.model.with_refused(
         {

@@ -55,7 +55,7 @@ def _refused(subject: CalibratedModel, calibration: Calibration, level: Optimiza
         EntryKind.REFUSED_UNITS,
         subject.model.made_by(EntryKind.REFUSED_UNITS),
         subject=subject.fingerprint,
-        scheme=calibration.scheme.label,
+        scheme=calibration.key,
         level=level.value,
         runtime=subject.model.runtime_version,
         processor=cpu_description(),

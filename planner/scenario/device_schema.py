@@ -6,6 +6,7 @@ from pydantic import Field, model_validator
 
 from planner.scenario.field_types import DeviceName, NotNegative, Part, Rate
 from profiling.precision import Precision
+from profiling.range_method import RangeMethod
 
 # Each visit is a device to the solver.
 _MOST_VISITS = 8
@@ -20,6 +21,18 @@ class QuantizationSpec(Part):
     reduce_range: bool | None = Field(
         None,
         description="7-bit weights, for int8 kernels that overflow (x86 without VNNI); default: found out.",
+    )
+
+
+class SharedQuantizationSpec(QuantizationSpec):
+    """How int8 is quantized: of devices that say nothing, and what all devices share."""
+
+    ranges: RangeMethod | None = Field(
+        None,
+        description="What the 8 bits of each tensor span: `minmax` every value; `percentile` 99.99 % of "
+        "them; `mse` what gives the least rounding error; `entropy` what the runtime's search for the least "
+        "divergence finds; `best` whichever of minmax, percentile, mse and the best of these per tensor "
+        "gives the least noise at the outputs; default: minmax.",
     )
 
 

@@ -7,12 +7,13 @@ from pydantic import Field, field_validator
 
 from planner.scenario.budget_schema import BudgetSpec, Objective, ObjectiveSpec
 from planner.scenario.data_schema import DataSpec
-from planner.scenario.device_schema import DeviceSpec, QuantizationSpec
+from planner.scenario.device_schema import DeviceSpec, QuantizationSpec, SharedQuantizationSpec
 from planner.scenario.field_types import Count, DeviceName, ObjectName, Part, Positive
 from planner.scenario.fleet_schema import FleetSpec
 from planner.scenario.link_schema import LinkSpec
 from planner.scenario.metric_schema import COCO_AP, CocoApSpec, MetricSpec
 from profiling.precision import Precision, Wire
+from profiling.range_method import RangeMethod
 from profiling.runtime_names import ONNX_RUNTIME, TENSORFLOW
 
 _MEBI = 2**20
@@ -114,7 +115,9 @@ class SharedSpec(Part):
     wires: tuple[Wire, ...] = Field(
         (), description="Forms besides its own in which a float tensor may cross links."
     )
-    quantization: QuantizationSpec = Field(QuantizationSpec(), description="For devices that say nothing.")
+    quantization: SharedQuantizationSpec = Field(
+        SharedQuantizationSpec(), description="For devices that say nothing."
+    )
     objective: Objective = Field(
         "latency", description="What is minimized: a quantity by name, or a weighted sum."
     )
@@ -211,6 +214,11 @@ class Scenario(SharedSpec):
             if of_device.reduce_range is None
             else of_device.reduce_range,
         )
+
+    @property
+    def range_method(self) -> RangeMethod:
+        """How ranges of activations are taken, on all devices: a tensor between two of them has one range."""
+        return self.quantization.ranges or RangeMethod.MINMAX
 
     def memory_bytes(self, device: str) -> int | None:
         """Return a device's memory budget in bytes."""

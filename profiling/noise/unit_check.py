@@ -22,9 +22,10 @@ from profiling.noise.isolated_units import (
 )
 from profiling.on_device.create_session import Optimization
 from profiling.onnx_io.extract import SubmodelExtractor
-from profiling.quantization.calibration import Calibration, read_ranges
+from profiling.quantization.calibration import Calibration
 from profiling.quantization.fake_quantization import tensor_roundings, weight_roundings
 from profiling.quantization.qdq_model import quantize
+from profiling.quantization.ranges_file import read_ranges
 from profiling.runtime.crash_journal import CrashJournal
 from profiling.runtime.open_session import Runtime, open_session, run_session
 

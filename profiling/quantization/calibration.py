@@ -1,21 +1,23 @@
 """Calibration: the value range of every tensor over samples, as a file that the quantization tool reads."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
 import onnx
 from onnx import TensorProto
-from onnxruntime.quantization import CalibrationMethod
-from onnxruntime.quantization.calibrate import TensorsData, load_tensors_data, save_tensors_data
 
 from profiling.arrays import Feeds
 from profiling.errors import QuantizeError
 from profiling.precision import Precision
+from profiling.quantization.activation_histograms import seen_values
 from profiling.quantization.activation_ranges import tensor_ranges
 from profiling.quantization.qdq_model import Scheme
+from profiling.quantization.range_choice import chosen_ranges
+from profiling.quantization.ranges_file import save_ranges
+from profiling.range_method import RangeMethod, TensorRanges
 
 T = TypeVar("T")
 
@@ -27,6 +29,17 @@ class Calibration:
     scheme: Scheme
     ranges: Path
 
+    @property
+    def over_extremes(self) -> "Calibration":
+        """The same with least and greatest values as ranges, which cost no other seconds."""
+        return replace(self, scheme=replace(self.scheme, ranges=RangeMethod.MINMAX))
+
+    @property
+    def key(self) -> str:
+        """What records of its noise depend on: the scheme, and which file has other ranges than extremes."""
+        label = self.scheme.label
+        return label if self.scheme.tensor_ranges.is_minmax else f"{label} {self.ranges.name}"
+
     def of(self, items: Iterable[T]) -> dict[T, Scheme]:
         """Return the scheme for each of some units or nodes in int8, as `quantize` wants them."""
         return dict.fromkeys(items, self.scheme)
@@ -37,9 +50,10 @@ class Calibration:
 
 
 def calibrate(model: onnx.ModelProto, nodes: Sequence[str], samples: Sequence[Feeds], ranges: Path) -> None:
-    """Write the ranges of the tensors around some nodes over `samples` to a file.
+    """Write the least and greatest value of the tensors around some nodes over `samples` to a file.
 
-    Whatever is quantized later reads the file instead of running samples, in whatever scheme.
+    Whatever is quantized later reads the file instead of running samples, in whatever scheme with
+    `RangeMethod.MINMAX`.
 
     Parameters
     ----------
@@ -51,28 +65,52 @@ def calibrate(model: onnx.ModelProto, nodes: Sequence[str], samples: Sequence[Fe
     QuantizeError
         If there is no sample.
     """
+    _require_samples(samples)
+    save_ranges(tensor_ranges(model, _float_tensors(model, nodes), samples), ranges)
+
+
+def calibrate_ranges(
+    model: onnx.ModelProto,
+    nodes: Sequence[str],
+    samples: Sequence[Feeds],
+    ranges: Path,
+    wanted: Collection[TensorRanges],
+    also: Sequence[Feeds] = (),
+) -> None:
+    """Write other ranges as well, all from one pass over the samples; else as `calibrate`.
+
+    It takes longer, as it counts all values of all tensors.
+
+    Parameters
+    ----------
+    wanted
+        Those with `RangeMethod.BEST` become, per tensor, the range with the least rounding error.
+    also
+        Samples that show least and greatest values, and count for nothing else.
+
+    Raises
+    ------
+    QuantizeError
+        If there is no sample.
+    """
+    _require_samples(samples)
+    tensors = _float_tensors(model, nodes)
+    seen = seen_values(model, tensors, samples)
+    minmax = {name: (values.low, values.high) for name, values in seen.items()}
+    for name, (low, high) in (tensor_ranges(model, tensors, also) if also else {}).items():
+        minmax[name] = float(np.fmin(minmax[name][0], low)), float(np.fmax(minmax[name][1], high))
+    save_ranges(minmax, ranges, {one: minmax | chosen_ranges(seen, minmax, one) for one in wanted})
+
+
+def _require_samples(samples: Sequence[Feeds]) -> None:
     if not samples:
         raise QuantizeError("calibration needs at least one sample")
+
+
+def _float_tensors(model: onnx.ModelProto, nodes: Sequence[str]) -> list[str]:
+    """Return the float tensors that some nodes read or write, without constants."""
     chosen = set(nodes)
     values = (*model.graph.input, *model.graph.value_info, *model.graph.output)
     elem_types = {value.name: value.type.tensor_type.elem_type for value in values}
     touched = (n for node in model.graph.node if node.name in chosen for n in (*node.input, *node.output))
-    floats = [name for name in dict.fromkeys(touched) if elem_types.get(name) == TensorProto.FLOAT]
-    limits = tensor_ranges(model, floats, samples)
-    pairs = {name: tuple(np.array([limit], np.float32) for limit in pair) for name, pair in limits.items()}
-    save_tensors_data(TensorsData(CalibrationMethod.MinMax, pairs), ranges)
-
-
-def replace_ranges(ranges: Path, known: Mapping[str, tuple[float, float]]) -> None:
-    """Write other ranges of some tensors into a file of `calibrate`; tensors that it lacks stay unknown."""
-    pairs = {
-        name: tuple(np.array([limit], np.float32) for limit in known.get(name, ends))
-        for name, ends in read_ranges(ranges).items()
-    }
-    save_tensors_data(TensorsData(CalibrationMethod.MinMax, pairs), ranges)
-
-
-def read_ranges(ranges: Path) -> dict[str, tuple[float, float]]:
-    """Return tensor -> least and greatest value, as `calibrate` wrote them."""
-    recorded = load_tensors_data(ranges).items()
-    return {name: (float(data.lowest[0]), float(data.highest[0])) for name, data in recorded}
+    return [name for name in dict.fromkeys(touched) if elem_types.get(name) == TensorProto.FLOAT]

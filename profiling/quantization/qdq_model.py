@@ -20,6 +20,8 @@ from profiling.precision import Precision
 from profiling.quantization.int16_activations import STEPS, to_int16
 from profiling.quantization.keep_float import keep_float, keep_wide
 from profiling.quantization.per_channel_weights import channel_axis, scaled_substitutes
+from profiling.quantization.ranges_file import read_ranges, save_ranges
+from profiling.range_method import RangeMethod, TensorRanges
 from profiling.runtime.log_filter import quiet
 
 ACTIVATIONS = frozenset({"Relu", "Clip", "LeakyRelu", "Sigmoid"})
@@ -50,7 +52,7 @@ _MOST_NAMED = 3  # nodes of a unit, as a rule; of a whole model the count says m
 
 @dataclass(frozen=True, slots=True)
 class Scheme:
-    """How weights and activations become integers: static QDQ, min-max ranges, weights per channel.
+    """How weights and activations become integers: static QDQ, weights per channel.
 
     Parameters
     ----------
@@ -62,12 +64,15 @@ class Scheme:
         With int16 activations have 16 bits, where no unit with 8 reads or writes them too.
     tool
         What quantizes, where it is not ONNX Runtime's.
+    ranges
+        How the ranges of activations with 8 bits are taken; with 16 bits they span every value.
     """
 
     symmetric: bool = False
     reduce_range: bool = False
     precision: Precision = Precision.INT8
     tool: str = ""
+    ranges: RangeMethod = RangeMethod.MINMAX
 
     @property
     def wide(self) -> bool:
@@ -75,24 +80,40 @@ class Scheme:
         return self.precision is Precision.INT16
 
     @property
+    def tensor_ranges(self) -> TensorRanges:
+        """Which ranges activations have."""
+        is_minmax = self.ranges is RangeMethod.MINMAX
+        return TensorRanges() if is_minmax else TensorRanges(self.ranges, self.symmetric)
+
+    @property
     def label(self) -> str:
         """A name for records: the precision and what differs from its default."""
-        differing = [self.tool, "symmetric" * self.symmetric, "7bit-weights" * self.reduce_range]
+        ranges = "" if self.ranges is RangeMethod.MINMAX else self.ranges
+        differing = [self.tool, "symmetric" * self.symmetric, "7bit-weights" * self.reduce_range, ranges]
         return "-".join(filter(None, [self.precision, *differing]))
 
     def at(self, precision: Precision) -> "Scheme":
         """Return the scheme of a unit in a precision on a device that has this one.
 
-        With 16-bit activations no kernel computes in integers, so that weights can use all their bits.
+        With 16-bit activations no kernel computes in integers, so that weights can use all their bits. Their
+        steps are so fine that clipping would cost more than it gains.
         """
-        reduce_range = self.reduce_range and precision is not Precision.INT16
-        return replace(self, precision=precision, reduce_range=reduce_range)
+        if precision is Precision.INT16:
+            return replace(self, precision=precision, reduce_range=False, ranges=RangeMethod.MINMAX)
+        return replace(self, precision=precision)
 
 
 INT8 = Scheme()
 INT8_REDUCED = Scheme(reduce_range=True)
 LITERT = Scheme(tool="litert")
-SCHEMES = {s.label: s for s in itertools.starmap(Scheme, itertools.product((False, True), repeat=2))}
+_SIDES = (False, True)
+SCHEMES = {
+    scheme.label: scheme
+    for scheme in (
+        Scheme(symmetric, reduce_range, ranges=ranges)
+        for symmetric, reduce_range, ranges in itertools.product(_SIDES, _SIDES, RangeMethod)
+    )
+}
 TENSORFLOW = Scheme(tool="tensorflow", precision=Precision.FP32)
 SCHEMES |= {scheme.label: scheme for scheme in (LITERT, TENSORFLOW)}
 """Every scheme that a device can have, by its label."""
@@ -107,8 +128,9 @@ def quantize(
     """Return a copy of `model` with some nodes quantized, each in its scheme.
 
     Before: `model` comes from `prepare_model`; two nodes that share a tensor agree on whether
-    activations are symmetric. After: every float activation that a quantized node reads or writes is
-    quantized for all its consumers, to 16 bits if only nodes of wide schemes touch it; the weights of other
+    activations are symmetric, and on their ranges where both have 8 bits. After: every float activation
+    that a quantized node reads or writes is quantized for all its consumers, to 16 bits if only nodes of
+    wide schemes touch it, else over the range of its 8-bit nodes; the weights of other
     nodes stay in float when the runtime optimizes.
 
     Parameters
@@ -116,7 +138,7 @@ def quantize(
     schemes
         Node -> scheme; nodes left out stay in float.
     ranges
-        What `calibrate` wrote for this model.
+        What `calibrate` wrote for this model, or `calibrate_ranges`.
     guarded
         Nodes that the runtime must not compute in integers where everything around them is.
 
@@ -153,17 +175,22 @@ def _require_agreement(model: onnx.ModelProto, schemes: Mapping[str, Scheme]) ->
     Each tensor has one QuantizeLinear for all its readers.
     """
     symmetric: dict[str, bool] = {}
+    ranges: dict[str, RangeMethod] = {}
     constants = {tensor.name for tensor in model.graph.initializer}
-    for node in model.graph.node:
-        if node.name in schemes:
-            for name in (*node.input, *node.output):
-                if not name or name in constants:
-                    continue
-                if symmetric.setdefault(name, schemes[node.name].symmetric) != schemes[node.name].symmetric:
-                    raise QuantizeError(
-                        f"tensor {name!r} would be quantized in two ways, symmetric and not: between two "
-                        "such int8 units one in float is needed"
-                    )
+    for node in (node for node in model.graph.node if node.name in schemes):
+        scheme = schemes[node.name]
+        for name in (*node.input, *node.output):
+            if not name or name in constants:
+                continue
+            if symmetric.setdefault(name, scheme.symmetric) != scheme.symmetric:
+                raise QuantizeError(
+                    f"tensor {name!r} would be quantized in two ways, symmetric and not: between two "
+                    "such int8 units one in float is needed"
+                )
+            if not scheme.wide and ranges.setdefault(name, scheme.ranges) is not scheme.ranges:
+                raise QuantizeError(
+                    f"tensor {name!r} would be quantized over two ranges, {ranges[name]} and {scheme.ranges}"
+                )
 
 
 def _call_tool(model: onnx.ModelProto, schemes: Mapping[str, Scheme], ranges: Path) -> onnx.ModelProto:
@@ -189,7 +216,7 @@ def _call_tool(model: onnx.ModelProto, schemes: Mapping[str, Scheme], ranges: Pa
                     "ActivationSymmetric": base.symmetric,
                     "TensorQuantOverrides": _other_bits(model, schemes, base),
                 },
-                calibration_cache_path=ranges,  # then it runs no samples
+                calibration_cache_path=_ranges_of(model, schemes, ranges, folder),  # then it runs no samples
             )
         except Exception as exc:  # the tool raises whatever its handlers meet
             line = " ".join(str(exc).split())
@@ -199,6 +226,26 @@ def _call_tool(model: onnx.ModelProto, schemes: Mapping[str, Scheme], ranges: Pa
         quantized = reattach_weights(onnx.load(target), model)
     substitutes.replace_in(quantized, _reduced(model, schemes), _step_ratios(model, schemes))
     return _in_order(quantized)
+
+
+def _ranges_of(model: onnx.ModelProto, schemes: Mapping[str, Scheme], ranges: Path, folder: Path) -> Path:
+    """Return a file in which every tensor has the range of the 8-bit nodes around it."""
+    merged = read_ranges(ranges)
+    others = {scheme.tensor_ranges for scheme in schemes.values() if not scheme.tensor_ranges.is_minmax}
+    for wanted in others:
+        nodes = [node for node in model.graph.node if _ranges_at(schemes, node.name) == wanted]
+        found = read_ranges(ranges, wanted)
+        merged |= {
+            name: found[name] for node in nodes for name in (*node.input, *node.output) if name in found
+        }
+    if not others:
+        return ranges
+    save_ranges(merged, folder / "ranges.json")
+    return folder / "ranges.json"
+
+
+def _ranges_at(schemes: Mapping[str, Scheme], node: str) -> TensorRanges | None:
+    return schemes[node].tensor_ranges if node in schemes else None
 
 
 def _description(model: onnx.ModelProto, nodes: Collection[str]) -> str:

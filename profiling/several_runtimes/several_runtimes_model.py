@@ -1,6 +1,6 @@
 """What planning asks of a model in several runtimes: each answers for its own devices, in its own units."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self
@@ -23,7 +23,9 @@ from profiling.on_device.create_session import Optimization
 from profiling.onnx_runtime_model import OnnxRuntimeModel
 from profiling.precision import Precision
 from profiling.progress import Progress
-from profiling.quantization.calibration import Calibration, replace_ranges
+from profiling.quantization.calibration import Calibration
+from profiling.quantization.ranges_file import replace_ranges
+from profiling.range_method import TensorRanges
 from profiling.records.cache import EntryKind
 from profiling.records.profile import LatencyProfile, NoiseProfile, SeamCost, TensorNoise
 from profiling.runtime.crash_journal import CrashJournal
@@ -168,8 +170,11 @@ class SeveralRuntimesModel(UncompressedWeights):
         """Return the multiplications of a sample."""
         return self.graph.first.model.multiplications()
 
-    def calibrate(self, samples: Sequence[Feeds], ranges: Path) -> None:
+    def calibrate(
+        self, samples: Sequence[Feeds], ranges: Path, others: Collection[TensorRanges] = ()
+    ) -> None:
         """Write ranges for all runtimes; a tensor of several gets LiteRT's in all."""
+        del others  # of ONNX Runtime alone
         with temporary_folder("ranges-") as folder:
             files = {runtime: folder / f"{runtime}.json" for runtime in self.graph.parts}
             for runtime, part in self.graph.parts.items():
@@ -183,8 +188,9 @@ class SeveralRuntimesModel(UncompressedWeights):
                 replace_ranges(files[ONNX_RUNTIME], known)
             save_ranges_of_runtimes(files, ranges)
 
-    def has_ranges(self, ranges: Path) -> bool:
+    def has_ranges(self, ranges: Path, others: Collection[TensorRanges] = ()) -> bool:
         """Return whether a file has the ranges of all."""
+        del others
         try:
             return all(
                 part.model.has_ranges(own_ranges(ranges, name)) for name, part in self.graph.parts.items()

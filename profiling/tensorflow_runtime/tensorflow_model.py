@@ -1,6 +1,6 @@
 """What planning asks of a model that TensorFlow runs."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -21,6 +21,7 @@ from profiling.on_device.variant_times import Timed
 from profiling.precision import Precision
 from profiling.progress import Progress
 from profiling.quantization.calibration import Calibration
+from profiling.range_method import TensorRanges
 from profiling.records.cache import EntryKind
 from profiling.records.profile import (
     LatencyProfile,
@@ -59,13 +60,16 @@ class TensorFlowRuntimeModel(UncompressedWeights):
         """Return 0: noise is never measured here."""
         return 0
 
-    def calibrate(self, samples: Sequence[Feeds], ranges: Path) -> None:
+    def calibrate(
+        self, samples: Sequence[Feeds], ranges: Path, others: Collection[TensorRanges] = ()
+    ) -> None:
         """Write that nothing has a range."""
-        del samples
+        del samples, others
         ranges.write_text("{}")
 
-    def has_ranges(self, ranges: Path) -> bool:
+    def has_ranges(self, ranges: Path, others: Collection[TensorRanges] = ()) -> bool:
         """Return whether the file is there."""
+        del others
         return ranges.is_file()
 
     def refused_units(

@@ -10,7 +10,13 @@ from repository import ROOT
 
 # Low to high: a package imports only packages of lines above, and modules of its own.
 LAYERS = [
-    {"profiling.arrays", "profiling.errors", "profiling.precision", "profiling.progress"},
+    {
+        "profiling.arrays",
+        "profiling.errors",
+        "profiling.precision",
+        "profiling.progress",
+        "profiling.range_method",
+    },
     {"profiling.runtime_names"},
     {"profiling.available_memory", "profiling.cache_lock"},
     {"profiling.input_files", "profiling.printable_text"},
@@ -77,7 +83,11 @@ DOORS = {
         "planner.problem_io.schema",
     ),
     "ruamel": ("planner.scenario",),
-    "onnxruntime.quantization": ("profiling.quantization.qdq_model", "profiling.quantization.calibration"),
+    "onnxruntime.quantization": (
+        "profiling.quantization.qdq_model",
+        "profiling.quantization.range_choice",
+        "profiling.quantization.ranges_file",
+    ),
     "cyclopts": ("planner.cli",),
     "pandas": (
         "splitquant._tables",

@@ -167,6 +167,8 @@ SETTINGS = {
     "solver.gap=-1": "solver.gap must be >= 0, got -1",
     "profiling.rounds=1": "profiling.rounds must be >= 3, got 1",
     "quantization.reduce_range=maybe": "quantization.reduce_range must be true or false, got 'maybe'",
+    "quantization.ranges=widest": "quantization.ranges must be",
+    "devices.0.quantization.ranges=mse": "devices.0.quantization.ranges is not a known key",
     "quantization.bits=4": "quantization.bits is not a known key",
     "devices.0.quantization=7bit": "devices.0.quantization must be",
     "nonsense=1": "nonsense is not a known key",

@@ -96,6 +96,7 @@ def test_a_changed_stage_is_refused(folder, tmp_path, capsys):
         ("weights=compressed", "compressed is of ONNX Runtime"),
         ("devices.2.provider=CUDAExecutionProvider", "devices.2.provider is of ONNX Runtime"),
         ("quantization.symmetric=true", "quantization.symmetric is of ONNX Runtime"),
+        ("quantization.ranges=mse", "quantization.ranges is of ONNX Runtime"),
         ("precisions=[int8,int16]", "int8 and int16 together are not known of runtime: litert"),
         ("model=quickstart/digits.onnx", "runtime litert takes models of Keras, TensorFlow and TFLite"),
         ("model=nowhere.tflite", "nowhere.tflite"),

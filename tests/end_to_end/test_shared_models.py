@@ -24,8 +24,9 @@ from profiling.onnx_io.external_weights import read_array
 from profiling.onnx_io.load_model import default_opset, load_model
 from profiling.precision import Precision
 from profiling.preparation.rewrite_steps import prepare_model
-from profiling.quantization.calibration import Calibration, calibrate
-from profiling.quantization.qdq_model import INT8, INT8_REDUCED, quantize
+from profiling.quantization.calibration import Calibration, calibrate, calibrate_ranges
+from profiling.quantization.qdq_model import INT8, INT8_REDUCED, Scheme, quantize
+from profiling.range_method import RangeMethod
 from profiling.runtime.open_session import Runtime, open_session, run_session
 
 MODELS = {
@@ -68,8 +69,12 @@ def test_the_tool_quantizes_what_the_units_say(real):
     assert quantized_tensors(mixed).keys() & set(graph.boundary_tensors()) == expected
 
 
-def test_three_stages_in_a_chain_equal_the_whole(real):
-    graph, samples, calibration, _ = real
+@pytest.mark.parametrize("method", [RangeMethod.MINMAX, RangeMethod.MSE])
+def test_three_stages_in_a_chain_equal_the_whole(real, method, tmp_path):
+    graph, samples, _, _ = real
+    calibration = Calibration(Scheme(ranges=method), tmp_path / "ranges.json")
+    wanted = [calibration.scheme.tensor_ranges]
+    calibrate_ranges(graph.model, graph.quantizable_nodes, samples, calibration.ranges, wanted)
     rng = np.random.default_rng(3)
     count = len(graph.units)
     quantized = (Precision.INT8, Precision.INT8, Precision.INT16)

@@ -23,6 +23,7 @@ from planner.verification.noisy_costs import noisy_costs_text, of_costs_text
 from planner.verification.sample_size import samples_note_text, too_few_text
 from profiling.precision import Precision
 from profiling.quantization.qdq_model import SCHEMES
+from profiling.range_method import RangeMethod
 from profiling.stage_session import runtime_of_model
 
 _ADDED = "+: counted in the device's later stage, as its seconds are of all its stages"
@@ -282,6 +283,8 @@ def _quantization_lines(plan: Plan) -> list[str]:
         )
     if symmetric:
         lines.append(f"int8 activations are symmetric on {', '.join(symmetric)}")
+    methods = {scheme.ranges for scheme in schemes.values()} - {RangeMethod.MINMAX}
+    lines += [f"ranges of int8 activations: {method}, from calibration samples" for method in sorted(methods)]
     return lines
 
 

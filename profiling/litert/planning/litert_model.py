@@ -1,6 +1,6 @@
 """What planning asks of a `.tflite` model."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self
@@ -28,6 +28,7 @@ from profiling.on_device.create_session import Optimization
 from profiling.precision import Precision
 from profiling.progress import Progress
 from profiling.quantization.calibration import Calibration
+from profiling.range_method import TensorRanges
 from profiling.records.cache import EntryKind
 from profiling.records.profile import LatencyProfile, NoiseProfile, TensorNoise
 from profiling.runtime.crash_journal import CrashJournal
@@ -60,13 +61,17 @@ class LitertRuntimeModel(UncompressedWeights):
         """Return the multiplications of a sample."""
         return multiplications(self.graph.model)
 
-    def calibrate(self, samples: Sequence[Feeds], ranges: Path) -> None:
+    def calibrate(
+        self, samples: Sequence[Feeds], ranges: Path, others: Collection[TensorRanges] = ()
+    ) -> None:
         """Write the range of every float tensor."""
+        del others  # of ONNX Runtime
         model = self.graph.model
         save_ranges(calibrate_litert(model, samples), model, ranges)
 
-    def has_ranges(self, ranges: Path) -> bool:
+    def has_ranges(self, ranges: Path, others: Collection[TensorRanges] = ()) -> bool:
         """Return whether a file can be read; a tensor without a finite range has none."""
+        del others
         try:
             load_ranges(self.graph.model, ranges)
         except ProfileError:

@@ -10,8 +10,8 @@ from planner.deployment.stage_tasks import Placement
 from planner.verification.stage_chain import Chain, same_bits
 from profiling.on_device.create_session import Optimization
 from profiling.precision import Precision, Wire
-from profiling.quantization.calibration import read_ranges
 from profiling.quantization.qdq_model import QUANTIZED_SUFFIX
+from profiling.quantization.ranges_file import read_ranges
 from profiling.quantization.wire_formats import add_wires
 from profiling.runtime.open_session import Runtime, open_session, run_session
 

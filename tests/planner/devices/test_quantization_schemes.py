@@ -17,7 +17,9 @@ from planner.scenario.schema import Scenario
 from planner.scenario.validation import check_scenario
 from profiling.errors import ProfileError
 from profiling.on_device.create_session import Optimization
+from profiling.precision import Precision
 from profiling.quantization.qdq_model import INT8, INT8_REDUCED, SCHEMES, Scheme
+from profiling.range_method import RangeMethod
 from profiling.records.json_files import save_json
 
 ARRAYS = {"x": np.random.default_rng(0).normal(size=(12, 1, 2, 8, 8)).astype(np.float32)}
@@ -50,9 +52,15 @@ def overflows(request, monkeypatch) -> bool:
 
 
 def test_a_label_names_one_scheme():
-    assert len(SCHEMES) == 6
+    assert len(SCHEMES) == 22
     assert all(SCHEMES[scheme.label] == scheme for scheme in SCHEMES.values())
     assert (INT8.label, INT8_REDUCED.label) == ("int8", "int8-7bit-weights")
+    assert Scheme(True, ranges=RangeMethod.MSE).label == "int8-symmetric-mse"
+
+
+def test_a_tensor_with_16_bits_spans_every_value():
+    assert Scheme(ranges=RangeMethod.MSE).at(Precision.INT16) == Scheme(precision=Precision.INT16)
+    assert Scheme(ranges=RangeMethod.MSE).at(Precision.INT8).ranges is RangeMethod.MSE
 
 
 def test_the_processor_decides_what_the_scenario_leaves_open(overflows):
@@ -67,6 +75,12 @@ def test_a_device_overrides_the_scenario(overflows):
     devices = [{"name": "a"}, {"name": "b", "quantization": {"reduce_range": False}}]
     chosen = choose_schemes(scenario(devices, quantization={"reduce_range": True, "symmetric": True}))
     assert chosen == {"a": Scheme(True, True), "b": Scheme(symmetric=True)}
+
+
+def test_all_devices_share_the_ranges_of_the_scenario(overflows):
+    devices = [{"name": "a"}, {"name": "b", "quantization": {"symmetric": True}}]
+    chosen = choose_schemes(scenario(devices, quantization={"ranges": "percentile"}))
+    assert {scheme.ranges for scheme in chosen.values()} == {RangeMethod.PERCENTILE}
 
 
 def test_a_scaled_device_takes_the_activations_of_its_origin(overflows):
@@ -179,3 +193,20 @@ def test_devices_of_different_activations_have_a_float_unit_between_them(profile
     assert [cut.wire.value for cut in plan.cuts] == ["uint8", "int8"]
     assert plan.measured.chain.basic_bit_equal
     assert 0.3 < plan.measured.noise_relative_rms / plan.predicted.noise_relative_rms < 3
+
+
+@pytest.mark.parametrize("ranges", ["percentile", "best"])
+def test_a_plan_over_other_ranges_is_built_and_built_again(ranges, tmp_path):
+    devices = [{"name": "a"}, {"name": "b", "scaled_from": "a", "speedup": 100}]
+    pin = {"Conv_0": "a", "Conv_2": "b", "Conv_5": "b", "Gemm_9": "b"}
+    arrays = {"x": np.random.default_rng(0).normal(size=(40, 1, 2, 8, 8)).astype(np.float32)}
+    arrays["x"][0].flat[0] = 50.0
+    settings = {"devices": devices, "placement": {"pin": pin}, "quantization": {"ranges": ranges}}
+    outcome = plan_model(tmp_path, models.residual(), arrays, **settings, **TWO)
+    plan = outcome.plan
+    assert all(label.endswith(f"-{ranges}") for label in plan.quantization.values())
+    assert plan.measured.chain.basic_bit_equal
+    assert 1 / 3 < plan.measured.noise_relative_rms / plan.predicted.noise_relative_rms < 3
+    assert not outcome.profiles["a"].latency.scheme.endswith(ranges)  # seconds are those of minmax
+    write_outcome(outcome, tmp_path / "o")
+    assert export_plan(read_plan(tmp_path / "o")).mixed == outcome.built.mixed

@@ -7,7 +7,7 @@ from prepared_models import Prepared
 from planner.inputs.calibrated_model import CalibratedModel, calibrate_once
 from planner.inputs.dataset import Dataset
 from profiling.onnx_runtime_model import OnnxRuntimeModel
-from profiling.quantization.calibration import read_ranges
+from profiling.quantization.ranges_file import read_ranges
 
 
 def subject(prepared, samples=None) -> CalibratedModel:

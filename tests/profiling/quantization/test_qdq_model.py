@@ -4,7 +4,12 @@ import pytest
 
 from profiling.errors import QuantizeError
 from profiling.on_device.create_session import Optimization
+from profiling.onnx_io.external_weights import read_array
+from profiling.precision import Precision
+from profiling.quantization.fake_quantization import tensor_roundings
 from profiling.quantization.qdq_model import INT8, INT8_REDUCED, Scheme, quantize
+from profiling.quantization.ranges_file import read_ranges, save_ranges
+from profiling.range_method import RangeMethod, TensorRanges
 from profiling.runtime.open_session import Runtime, open_session, run_session
 
 
@@ -134,3 +139,48 @@ def test_basic_and_default_optimization_agree_closely(residual):
     basic = run_session(open_session(residual.graph.model, Runtime(), Optimization.BASIC), feeds)
     default = run_session(open_session(residual.graph.model, Runtime()), feeds)
     np.testing.assert_allclose(basic["y"], default["y"], atol=1e-5)
+
+
+@pytest.fixture
+def clipped(residual, tmp_path):
+    """Return a file with ranges by two methods, half and a quarter of the extremes."""
+    extremes = read_ranges(residual.calibration.ranges)
+    parts = {
+        TensorRanges(method): {name: (low * part, high * part) for name, (low, high) in extremes.items()}
+        for method, part in ((RangeMethod.MSE, 0.5), (RangeMethod.PERCENTILE, 0.25))
+    }
+    save_ranges(extremes, tmp_path / "r.json", parts)
+    return tmp_path / "r.json"
+
+
+def scales(model: onnx.ModelProto) -> dict[str, float]:
+    return {name: float(read_array(one.scale)) for name, one in tensor_roundings(model).items()}
+
+
+def test_a_tensor_has_the_range_of_its_8_bit_nodes(residual, clipped):
+    units, model = residual.graph.units, residual.graph.model
+    mse = Scheme(ranges=RangeMethod.MSE)
+    int8 = scales(quantize(model, dict.fromkeys(units[0].nodes, INT8), clipped))
+    halved = scales(quantize(model, dict.fromkeys(units[0].nodes, mse), clipped))
+    assert halved == pytest.approx({name: scale / 2 for name, scale in int8.items()})
+    wide = dict.fromkeys(units[1].nodes, mse.at(Precision.INT16))
+    both = scales(quantize(model, dict.fromkeys(units[0].nodes, mse) | wide, clipped))
+    between = set(units[0].outputs)
+    alone = scales(quantize(model, wide, clipped))
+    expected = {name: halved.get(name, scale) for name, scale in alone.items()} | halved
+    assert between <= both.keys()
+    assert both == pytest.approx(expected)
+
+
+def test_neighbours_agree_on_the_range_between_them(residual, clipped):
+    units = residual.graph.units
+    first = dict.fromkeys(units[0].nodes, Scheme(ranges=RangeMethod.MSE))
+    for other in (INT8, Scheme(ranges=RangeMethod.PERCENTILE)):
+        with pytest.raises(QuantizeError, match="over two ranges, mse and"):
+            quantize(residual.graph.model, first | dict.fromkeys(units[1].nodes, other), clipped)
+
+
+def test_ranges_that_nobody_calibrated_are_refused(residual):
+    chosen = dict.fromkeys(residual.graph.quantizable_nodes, Scheme(ranges=RangeMethod.ENTROPY))
+    with pytest.raises(QuantizeError, match="has no ranges entropy; calibrate again"):
+        quantize(residual.graph.model, chosen, residual.calibration.ranges)

@@ -14,8 +14,8 @@ from profiling.noise.noise_power import noise_power
 from profiling.on_device.create_session import Optimization
 from profiling.on_device.measurement_order import DECODE, ENCODE
 from profiling.precision import Precision, Wire
-from profiling.quantization.calibration import read_ranges
 from profiling.quantization.qdq_model import quantize
+from profiling.quantization.ranges_file import read_ranges
 from profiling.quantization.wire_formats import WiredTensor, add_wires, affine, as_float16, wire_trials
 from profiling.runtime.open_session import Runtime, open_session, run_samples
 

@@ -9,7 +9,7 @@ from onnx import numpy_helper
 from profiling.errors import ModelError
 from profiling.litert.planning.ranges_file import load_ranges
 from profiling.precision import Precision
-from profiling.quantization.calibration import read_ranges
+from profiling.quantization.ranges_file import read_ranges
 from profiling.several_runtimes.own_ranges import own_ranges
 
 

@@ -1,0 +1,64 @@
+"""The file with the range of every tensor: as the quantization tool reads it, and ranges of other methods."""
+
+import json
+from collections.abc import Collection, Mapping
+from pathlib import Path
+
+import numpy as np
+from onnxruntime.quantization import CalibrationMethod
+from onnxruntime.quantization.calibrate import TensorsData, load_tensors_data, save_tensors_data
+
+from profiling.errors import QuantizeError
+from profiling.range_method import TensorRanges
+
+Range = tuple[float, float]
+"""Least and greatest value that is not clipped."""
+
+MINMAX = TensorRanges()
+_OTHERS = "other_ranges"  # the tool reads past this key
+
+
+def save_ranges(
+    minmax: Mapping[str, Range],
+    path: Path,
+    others: Mapping[TensorRanges, Mapping[str, Range]] | None = None,
+) -> None:
+    """Write least and greatest value of each tensor, and other ranges of the same tensors."""
+    pairs = {name: tuple(np.array([limit], np.float32) for limit in pair) for name, pair in minmax.items()}
+    save_tensors_data(TensorsData(CalibrationMethod.MinMax, pairs), path)
+    if others:
+        content = json.loads(path.read_text())
+        content[_OTHERS] = {wanted.label: found for wanted, found in others.items()}
+        path.write_text(json.dumps(content))
+
+
+def read_ranges(path: Path, wanted: TensorRanges = MINMAX) -> dict[str, Range]:
+    """Return tensor -> range.
+
+    Raises
+    ------
+    QuantizeError
+        If the file has no such ranges: it was calibrated for others.
+    """
+    if wanted.is_minmax:
+        recorded = load_tensors_data(path).items()
+        return {name: (float(data.lowest[0]), float(data.highest[0])) for name, data in recorded}
+    found = json.loads(path.read_text()).get(_OTHERS, {}).get(wanted.label)
+    if found is None:
+        raise QuantizeError(f"{path.name}: has no ranges {wanted.label}; calibrate again")
+    return {name: (low, high) for name, (low, high) in found.items()}
+
+
+def has_ranges_of(path: Path, tensors: Collection[str], wanted: Collection[TensorRanges]) -> bool:
+    """Return whether a file knows some tensors' extremes and other ranges; no such file does not."""
+    try:
+        content = json.loads(path.read_text())
+        others = [content[_OTHERS][one.label] for one in wanted if not one.is_minmax]
+        return all(name in part for part in [content["data"], *others] for name in tensors)
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+
+
+def replace_ranges(path: Path, known: Mapping[str, Range]) -> None:
+    """Write other extremes of some tensors into a file that has them; tensors that it lacks stay unknown."""
+    save_ranges({name: known.get(name, ends) for name, ends in read_ranges(path).items()}, path)
