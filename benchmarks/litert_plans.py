@@ -10,11 +10,10 @@ from pathlib import Path
 
 import numpy as np
 from bars import Bar
-from litert_networks import HERE, MODES, alone_here
+from litert_networks import MODES, alone_here
 from rich.table import Table
 from thread_time import take_turns
 
-from planner.costs.device_costs import device_costs
 from planner.costs.whole_model import WholeModelPredictor
 from planner.deployment.litert_stages import litert_mixed
 from planner.inputs.prepared_scenario import prepare
@@ -66,8 +65,7 @@ def run(network: str, count: int) -> list[Row]:
         prepared = prepare(scenario)
         found = measure_scenario(prepared)
         graph = prepared.models.graph
-        costs = device_costs(scenario, found.latency, found.noise, prepared.schemes)
-        whole = WholeModelPredictor(scenario, graph, {HERE: costs[HERE]})
+        whole = WholeModelPredictor(scenario, graph, found.costs(found.latency))
         calibration = prepared.subject.calibration
         feeds = calibration.samples[0]
         samples = list(calibration.spread(scenario.profiling.noise_samples).samples)

@@ -79,7 +79,7 @@ def run_one(path: Path) -> Row:
 
     watch = Stopwatch()
     watch.watch(prepared_scenario, "calibrate_once", "profile")
-    for name in ("profile_devices", "noise_profiles", "noise_model"):
+    for name in ("profile_devices", "noise_profiles", "fitted_noise"):
         watch.watch(measured_scenario, name, "profile")
     watch.watch(noise_limit_search, "solve", "solve")
     watch.watch(measured_scenario, "build", "rebuild")

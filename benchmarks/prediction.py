@@ -30,7 +30,7 @@ from thread_time import take_turns
 
 from planner.costs.device_costs import device_costs
 from planner.costs.device_profiles import latency_profile
-from planner.costs.noise_profiles import noise_model, noise_profiles
+from planner.costs.noise_profiles import fitted_noise, noise_profiles
 from planner.costs.noise_saturation import TrialSetup
 from planner.costs.whole_model import WholeModelPredictor, single_device_scenario
 from planner.deployment.rebuild import rebuild
@@ -75,7 +75,8 @@ def run_one(name: str, count: int) -> list[Plan]:
         latency = latency_profile(scenario, device, prepared.subject, calibration)
         noise = noise_profiles(scenario, prepared.subject, [calibration])
         costs = device_costs(scenario, {device.name: latency}, noise, prepared.schemes)
-        law = noise_model(scenario, prepared.subject, TrialSetup(calibration), costs[device.name])
+        fitted = fitted_noise(scenario, prepared.subject, TrialSetup(calibration), costs[device.name])
+        costs = {device.name: fitted.factors.applied(costs[device.name])}
         whole = WholeModelPredictor(scenario, prepared.models.graph, costs)
         alone = isolated(prepared, range(len(prepared.models.graph.units)))
         graph, runtime = prepared.models.graph, prepared.runtime
@@ -96,7 +97,7 @@ def run_one(name: str, count: int) -> list[Plan]:
                     whole.ratio_to_fp32(mix),
                     _naive(alone, chosen) / _naive(alone, [False] * len(chosen)),
                     noise_power((run_session(opened, feeds) for feeds in samples), exact),
-                    law.predict(whole.cost(mix).noise_power),
+                    fitted.law.predict(whole.cost(mix).noise_power),
                 )
             )
             print(f"{name}: {number + 1} of {count}", file=sys.stderr)

@@ -32,7 +32,7 @@ from rich.table import Table
 
 from planner.costs.device_costs import device_costs
 from planner.costs.device_profiles import latency_profile
-from planner.costs.noise_profiles import noise_model, noise_profiles
+from planner.costs.noise_profiles import fitted_noise, noise_profiles
 from planner.costs.noise_saturation import TrialSetup
 from planner.costs.whole_model import single_device_scenario
 from planner.devices.runtime import measured_devices
@@ -75,7 +75,7 @@ def ours(name: str, out: Path) -> Cost:
         timed = time.perf_counter()
         noise = noise_profiles(scenario, prepared.subject, [calibration])
         costs = device_costs(scenario, {device.name: latency}, noise, prepared.schemes)
-        noise_model(
+        fitted_noise(
             single_device_scenario(scenario, device),
             prepared.subject,
             TrialSetup(calibration),

@@ -228,5 +228,6 @@ def _tightened(basis: MeasuredScenario, scenario: Scenario, planning: PlanningPr
         costs=repr(planning.costs),
         gain=basis.noise_model.gain,
         knee=basis.noise_model.knee,
+        exponent=basis.noise_model.exponent,
     )
     return cached(path, _NoiseLimit, make)

@@ -5,6 +5,7 @@ device_costs: what a device pays for each unit and conversion, measured or scale
 device_profiles: profiles of a scenario's devices: measured here, or read from a file and checked
 formulation: scenario, graph and measured costs -> PlacementProblem
 name_patterns: what a scenario says of units and tensors by name or pattern
+noise_corrections: what sources of noise count for in company, other than alone
 noise_profiles: noise of tensors, units and mixed models, measured once on a few samples
 noise_saturation: from summed noise to noise at the outputs, which saturates
 own_cost_table: a device's own seconds, from a CSV table, as its profile

@@ -1,14 +1,16 @@
 """Noise of tensors, units and mixed models, measured once on a few samples."""
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
 from planner.costs.device_costs import DeviceCosts
+from planner.costs.noise_corrections import FittedNoise, fit_noise_factors
 from planner.costs.noise_saturation import (
     CalibrationPoints,
-    NoiseModel,
     TrialSetup,
     fit_noise_model,
     measure_calibration_points,
+    summed_with,
 )
 from planner.inputs.calibrated_model import CalibratedModel
 from planner.scenario.schema import Scenario
@@ -30,6 +32,8 @@ from profiling.records.profile import NoiseProfile
 _ALONE_WORK, _ALONE_LEAST, _ALONE_MOST = 8e9, 2, 8
 _ALL_WORK, _ALL_MOST = 1.3e11, 64
 _LAW_WORK, _LAW_LEAST = 8e10, 16
+_MIXES_WORK, _FEWEST_MIXES, _MOST_MIXES = 1.3e12, 8, 16  # mixed models, of which large networks get fewer
+_AGAIN_LEAST, _AGAIN_SOURCES = 64, 16  # samples, more where so many sources can be measured on more
 _AGAIN_WORK = 1e12  # of all sources; a model that takes longer is not measured twice
 
 
@@ -60,7 +64,7 @@ def _noise_profile(
     least = _samples(subject, _ALONE_WORK, _ALONE_LEAST, _ALONE_MOST)
     affordable = _samples(subject, _ALL_WORK / max(1, len(subject.graph.units)), least, _ALL_MOST)
     count = min(affordable, scenario.profiling.noise_samples)
-    more = min(_samples(subject, _LAW_WORK, _LAW_LEAST, _ALL_MOST), scenario.profiling.noise_samples)
+    more = _samples(subject, _LAW_WORK, _LAW_LEAST, scenario.profiling.noise_samples)
     scheme = calibration.scheme
     path = entry_path(
         EntryKind.NOISE,
@@ -82,11 +86,13 @@ def _noise_profile(
     int8 = next(of_same_activations, None)
 
     def make() -> NoiseProfile:
-        few, many = (list(subject.calibration.spread(n).samples) for n in (count, more))
+        few = list(subject.calibration.spread(count).samples)
         tensors = scale_to_int16(int8) if int8 is not None and scheme.wide else int8
         first = subject.model.measure_noise(calibration, few, tensors, None, progress)
         sources = len(first.units) + (0 if tensors else len(first.tensors))
         runs = sources * len(few)
+        again_on = min(more, max(_AGAIN_LEAST, runs // _AGAIN_SOURCES))
+        many = list(subject.calibration.spread(again_on).samples)
         if len(many) <= len(few) or runs * subject.model.multiplications() > _AGAIN_WORK:
             return first
 
@@ -102,14 +108,14 @@ def _noise_profile(
     return cached(path, NoiseProfile, make)
 
 
-def noise_model(
+def fitted_noise(
     alone: Scenario,
     subject: CalibratedModel,
     trial: TrialSetup,
     costs: DeviceCosts,
     progress: Progress = silent,
-) -> NoiseModel:
-    """Return how summed noise becomes noise, from the cache where its mixed models were measured.
+) -> FittedNoise:
+    """Return how single sources become noise, from the cache where its mixed models were measured.
 
     Parameters
     ----------
@@ -119,6 +125,7 @@ def noise_model(
         How that device quantizes, and what quantizing costs there.
     """
     count = _samples(subject, _LAW_WORK, _LAW_LEAST, alone.profiling.noise_samples)
+    trial = replace(trial, models=_samples(subject, _MIXES_WORK / count, _FEWEST_MIXES, _MOST_MIXES))
     path = entry_path(
         EntryKind.NOISE_MODEL,
         measure_calibration_points,
@@ -127,6 +134,7 @@ def noise_model(
         level=trial.level.value,
         runtime=subject.model.runtime_version,
         samples=count,
+        models=trial.models,
         processor=cpu_description(),
     )
 
@@ -136,7 +144,10 @@ def noise_model(
             alone, subject.graph, {alone.source: costs}, trial, samples, progress
         )
 
-    return fit_noise_model(cached(path, CalibrationPoints, make).points)
+    points = cached(path, CalibrationPoints, make).points
+    factors = fit_noise_factors(points, fit_noise_model(points), subject.graph, costs)
+    corrected = {alone.source: factors.applied(costs)}
+    return FittedNoise(fit_noise_model(summed_with(alone, subject.graph, corrected, points)), factors)
 
 
 def _samples(subject: CalibratedModel, work: float, least: int, most: int) -> int:

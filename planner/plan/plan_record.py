@@ -136,18 +136,24 @@ class Metrics(Record, frozen=True, kw_only=True):
     `metric` is the scenario's own function, on the plan's outputs and on the fp32 model's;
     `noise_standard_error` says how far the noise of other samples as many may be from that of these, and
     `metric_drop_standard_error` the same of `metric_fp32` - `metric`, from groups of the samples;
-    None if not known. `detector` says how the outputs of a detector were read.
+    None if not known. `noise_quantiles` are relative RMS errors that those of all such samples do not exceed
+    with a certainty of 0.1, 0.5, 1, 2.5, 5, 10, ... 95, 97.5, 99, 99.5 and 99.9 %; empty if not known.
+    `answers_lost` and `answers_won` count samples that only the fp32 model, or only the plan, answers right.
+    `detector` says how the outputs of a detector were read.
     `noise_relative_rms` is the relative RMS error of all outputs together, `output_relative_rms` of each.
     Errors are null in JSON where they are infinite: an output is, or is no number, and the fp32 model's is.
     """
 
     noise_relative_rms: Unbounded
     noise_standard_error: float = 0.0
+    noise_quantiles: tuple[float, ...] = ()
     output_relative_rms: dict[str, Unbounded] = msgspec.field(default_factory=dict)
     max_abs_error: Unbounded
     top1_agreement: float | None
     accuracy: float | None
     accuracy_fp32: float | None
+    answers_lost: int | None = None
+    answers_won: int | None = None
     metric: float | None = None
     metric_fp32: float | None = None
     metric_drop_standard_error: float | None = None
@@ -325,6 +331,44 @@ class TooFewSamples(Record, frozen=True, kw_only=True):
         restore_infinite(self, "measured", "with_margin")
 
 
+class BudgetVerdict(Record, frozen=True, kw_only=True):
+    """Whether evaluation samples keep an error budget, and how sure that is of all such samples.
+
+    Parameters
+    ----------
+    value
+        What the samples show; null in JSON where it is infinite or no number.
+    kept
+        Whether the value is within the limit: what the exit code says.
+    certainty
+        With which that holds for all such samples, `kept` or not; None where the samples do not tell.
+    low, high
+        Where the value of all such samples lies with 95 % confidence; None where the samples do not tell.
+    samples
+        That were judged.
+    more_samples
+        How many more would make the certainty 95 %, if they showed the same; None where it is no less, or
+        where no number would.
+    beyond_share
+        Of a budget on a largest error that is kept: the share of all such samples that may break it, at most,
+        with 95 % confidence.
+    """
+
+    budget: str
+    limit: float
+    value: Unbounded
+    kept: bool
+    certainty: float | None = None
+    low: float | None = None
+    high: float | None = None
+    samples: int
+    more_samples: int | None = None
+    beyond_share: float | None = None
+
+    def __post_init__(self) -> None:
+        restore_infinite(self, "value")
+
+
 class CostDoubt(Record, frozen=True, kw_only=True):
     """The built stages took another time than predicted, by more than their timings differ among themselves.
 
@@ -398,6 +442,7 @@ class Plan(Record, frozen=True, kw_only=True):
     `single_device` has a row for each device that can run the whole model, to compare the plan with; of
     several models there is none.
     `too_few_samples` says what more samples would allow: `status` speaks of what these could show.
+    `budget_verdicts` says of each error budget whether the evaluation samples keep it, and how sure that is.
     `cost_doubt` says where the built stages took another time than predicted: `status`, `objective` and
     `predicted` speak of costs that are in doubt then. `noisy_costs` says whose costs are noisy, and how far.
     `tie` says that plans may be better by less than the costs can tell, which counts as optimal.
@@ -418,6 +463,7 @@ class Plan(Record, frozen=True, kw_only=True):
     measured: Measured | None
     single_device: tuple[SingleDevice, ...] = ()
     too_few_samples: tuple[TooFewSamples, ...] = ()
+    budget_verdicts: tuple[BudgetVerdict, ...] = ()
     cost_doubt: CostDoubt | None = None
     noisy_costs: tuple[NoisyCosts, ...] = ()
     tie: Tie | None = None

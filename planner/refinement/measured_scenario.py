@@ -7,7 +7,8 @@ from functools import lru_cache, partial
 from planner.costs.block_costs import costs_of_graph
 from planner.costs.device_costs import DeviceCosts, device_costs, noise_of
 from planner.costs.device_profiles import profile_devices
-from planner.costs.noise_profiles import noise_model, noise_profiles
+from planner.costs.noise_corrections import FittedNoise
+from planner.costs.noise_profiles import fitted_noise, noise_profiles
 from planner.costs.noise_saturation import NoiseModel, TrialSetup
 from planner.costs.whole_model import single_device_scenario
 from planner.deployment.build import build
@@ -41,6 +42,8 @@ class MeasuredScenario:
     ----------
     latency
         Device name -> its profile, of devices that are not scaled from others.
+    fitted_noise
+        What `noise`, which was measured of single sources, becomes in company.
     build
         Returns a plan's models; the last two are kept.
     """
@@ -48,13 +51,18 @@ class MeasuredScenario:
     prepared: Prepared
     latency: Mapping[str, LatencyProfile]
     noise: Mapping[Scheme, NoiseProfile]
-    noise_model: NoiseModel
+    fitted_noise: FittedNoise
     build: Callable[[Configuration], BuiltModels]
 
     @property
     def scenario(self) -> Scenario:
         """The scenario that was measured."""
         return self.prepared.scenario
+
+    @property
+    def noise_model(self) -> NoiseModel:
+        """How the summed noise of sources becomes noise at the outputs."""
+        return self.fitted_noise.law
 
     @property
     def noisy_costs(self) -> tuple[NoisyCosts, ...]:
@@ -75,10 +83,15 @@ class MeasuredScenario:
             prepared.models.graph,
             prepared.schemes,
             prepared.subject.samples,
-            _costs(prepared, latency, self.noise),
+            self.costs(latency),
             self.noise_model,
             prepared.converted_from,
         )
+
+    def costs(self, latency: Mapping[str, LatencyProfile]) -> dict[str, DeviceCosts]:
+        """Return device -> its costs with some seconds, and with the noise that sources make in company."""
+        alone = _costs(self.prepared, latency, self.noise)
+        return {name: self.fitted_noise.factors.applied(own) for name, own in alone.items()}
 
     def held_back_errors(self, configuration: Configuration) -> Metrics:
         """Return the errors of a plan on the held-back data: it is built and run."""
@@ -145,10 +158,10 @@ def measure_scenario(
     latency = profile_devices(prepared, progress) if known is None else known
     noise = noise_profiles(scenario, subject, prepared.calibrations, progress)
     costs = _costs(prepared, latency, noise)
-    tried, fitted = _quantizing_device(scenario), NoiseModel()
+    tried, fitted = _quantizing_device(scenario), FittedNoise()
     if tried is not None:
         trial = TrialSetup(prepared.calibration(tried), prepared.level(tried))
         alone = single_device_scenario(scenario, scenario.device(tried))
-        fitted = noise_model(alone, subject, trial, costs[tried], progress)
+        fitted = fitted_noise(alone, subject, trial, costs[tried], progress)
     # One of the last plans that are tried out is the one that is delivered.
     return MeasuredScenario(prepared, latency, noise, fitted, lru_cache(maxsize=2)(partial(build, prepared)))

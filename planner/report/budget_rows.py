@@ -2,11 +2,11 @@
 
 from collections.abc import Iterator, Mapping
 
-from planner.plan.plan_record import Measured, Plan
+from planner.plan.plan_record import BudgetVerdict, Measured, Plan
 from planner.report.html_page import Cells
 from planner.report.html_values import FormattedValues
 from planner.scenario.schema import Scenario
-from planner.verification.budget_margins import ErrorMargin, error_margins
+from planner.verification.budget_margins import plan_verdicts, verdict_clause
 
 HEAD = (
     ("budget", ""),
@@ -14,6 +14,7 @@ HEAD = (
     ("the plan", "n"),
     ("left of the limit", "n"),
     ("on all such samples (95 %)", "n"),
+    ("how sure that is", ""),
 )
 # Budgets by name, of a device or a link: in words, unit, its factor, how the plan's value is rounded, where.
 _BUDGETS_OF = {
@@ -38,10 +39,8 @@ _WHOLE = 0.1  # a share that two digits tell without a decimal
 
 
 def budget_rows(scenario: Scenario, plan: Plan, formatted: FormattedValues) -> Iterator[Cells]:
-    """Yield a row of every budget: its name, its limit, the plan's value, the rest, and an interval."""
-    margins = (
-        {} if plan.measured is None else {m.budget: m for m in error_margins(scenario.budget, plan.measured)}
-    )
+    """Yield a row of every budget: name, limit, the plan's value, the rest, an interval, a verdict."""
+    margins = {one.budget: one for one in plan_verdicts(plan)}
     for key, limit in scenario.budget.model_dump(exclude_defaults=True).items():
         if key in _BUDGETS_OF:
             yield from _rows_of(key, limit, plan, formatted)
@@ -60,6 +59,7 @@ def budget_rows(scenario: Scenario, plan: Plan, formatted: FormattedValues) -> I
             else "",
             "" if value is None else _left_text(key, limit * factor, value),
             _interval_text(margin, style),
+            "" if margin is None else verdict_clause(margin),
         )
 
 
@@ -70,7 +70,7 @@ def _number(plan: Plan, path: tuple[str, ...]) -> float | None:
     return value if isinstance(value, int | float) else None
 
 
-def _drop_text(margin: ErrorMargin, measured: Measured) -> str:
+def _drop_text(margin: BudgetVerdict, measured: Measured) -> str:
     """Return a drop as it is limited, and an accuracy's in points, too."""
     if margin.budget == "metric_drop":
         return f"{margin.value:.4g}"
@@ -79,10 +79,10 @@ def _drop_text(margin: ErrorMargin, measured: Measured) -> str:
     return f"{margin.value:.4f} ({100 * margin.value:.2f} points)"
 
 
-def _interval_text(margin: ErrorMargin | None, style: str) -> str:
-    if margin is None or margin.interval is None:
+def _interval_text(margin: BudgetVerdict | None, style: str) -> str:
+    if margin is None or margin.low is None or margin.high is None:
         return ""
-    low, high = margin.interval
+    low, high = margin.low, margin.high
     return f"{low:.2%} to {high:.2%}" if style == "percent" else f"{low:.4f} to {high:.4f}"
 
 
@@ -116,5 +116,6 @@ def _rows_of(
             f"at most {limit:g} {unit}",
             formatted(style, "predicted", where, name) if name in values else "0",
             _left_text(key, limit * factor, values.get(name, 0.0)),
+            "",
             "",
         )

@@ -25,10 +25,11 @@ from planner.report.html_values import FormattedValues, join
 from planner.report.single_device_text import against_single_device, why_unsplit_text
 from planner.scenario.loader import parse_scenario
 from planner.scenario.schema import Scenario
-from planner.verification.budget_margins import larger_error_text, share_interval
+from planner.verification.binomial_confidence import share_bounds
+from planner.verification.budget_margins import larger_error_text
 from planner.verification.cost_doubt import cost_doubt_text, difference_text
 from planner.verification.noisy_costs import noisy_costs_text, of_costs_text
-from planner.verification.sample_size import samples_note_text, too_few_text
+from planner.verification.sample_size import few_sample_texts, samples_note_text
 from profiling.graph.operator_graph import OperatorGraph
 from profiling.runtime_names import LITERT, ONNX_RUNTIME, TENSORFLOW
 
@@ -84,7 +85,7 @@ def plan_page(plan: Plan, graph: OperatorGraph) -> str:
             _answers_text(plan, scenario, formatted),
         ),
         diagram=device_diagram(plan, scenario, formatted),
-        doubts=[*_part_lines(plan), *_doubt_lines(plan, scenario), *map(too_few_text, plan.too_few_samples)],
+        doubts=[*_part_lines(plan), *_doubt_lines(plan, scenario), *few_sample_texts(plan)],
         costs=list(_cost_rows(plan, scenario, formatted)),
         graph_figure=graph_figure(
             _drawing(plan, graph, scenario), "plan", _in_words(plan), _devices(scenario)
@@ -389,7 +390,7 @@ def _proof_rows(plan: Plan, formatted: FormattedValues) -> Iterator[Cells]:
             ),
         )
     if plan.measured is not None and plan.measured.accuracy is not None:
-        low, high = share_interval(plan.measured.accuracy, plan.measured.samples)
+        low, high = share_bounds(plan.measured.accuracy * plan.measured.samples, plan.measured.samples)
         yield (
             "accuracy of the plan",
             Markup("{} on {} samples; {} to {} on all such samples (95 %)").format(

@@ -5,8 +5,9 @@ import msgspec
 from planner.errors import RebuildError
 from planner.plan.plan_record import Measured, Plan
 from planner.scenario.schema import Scenario
+from planner.verification.budget_margins import budget_verdicts, verdict_clause
 from planner.verification.cost_doubt import cost_doubt_of
-from planner.verification.error_budgets import broken_budgets, has_error_budget
+from planner.verification.error_budgets import has_error_budget
 from planner.verification.sample_size import too_few_evaluated
 
 
@@ -18,6 +19,7 @@ def with_measured(plan: Plan, scenario: Scenario, measured: Measured) -> Plan:
         plan,
         measured=measured,
         too_few_samples=doubts,
+        budget_verdicts=budget_verdicts(scenario.budget, measured),
         cost_doubt=cost_doubt_of(plan, scenario, measured),
     )
 
@@ -45,6 +47,8 @@ def broken_budget_sentences(scenario: Scenario, measured: Measured) -> tuple[str
     if not has_error_budget(scenario.budget):
         return ()
     return tuple(
-        f"{name} is {value:.6g} on {measured.samples} evaluation samples, budget {limit:.6g}"
-        for name, limit, value in broken_budgets(scenario.budget, measured)
+        f"{one.budget} is {one.value:.6g} on {one.samples} evaluation samples, budget {one.limit:.6g} "
+        f"({verdict_clause(one)})"
+        for one in budget_verdicts(scenario.budget, measured)
+        if not one.kept
     )

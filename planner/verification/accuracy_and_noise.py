@@ -9,10 +9,11 @@ from planner.errors import DataError
 from planner.inputs.model_answers import names_class
 from planner.plan.plan_record import Metrics
 from planner.user_objects import Metric
+from planner.verification.noise_bootstrap import noise_quantiles
 from profiling.arrays import Array
 from profiling.noise.noise_power import counted_outputs, output_errors
 
-_GROUPS = 8  # of samples, over which a metric spreads
+GROUPS = 8  # of samples, over which a metric spreads
 _FEWEST_GROUPS = 4  # fewer say nothing of a spread
 Outputs = Mapping[str, Array]
 
@@ -27,6 +28,7 @@ class MetricsSum:
         self._output_powers: dict[str, Array] = {}  # the same of each output, over all samples
         self._largest = self._agree = 0.0
         self._right = self._right_fp32 = self._count = self._answers = self._labelled = 0
+        self._lost = self._won = 0
 
     def add(self, outputs: Outputs, reference: Outputs, label: int | None) -> None:
         """Add one sample.
@@ -61,6 +63,8 @@ class MetricsSum:
             self._labelled += 1
             self._right += got == label
             self._right_fp32 += want == label
+            self._lost += got != label and want == label
+            self._won += got == label and want != label
 
     def result(self, labels: Sequence[Any] | None = None) -> Metrics:
         """Return the figures over all samples so far (at least one).
@@ -70,10 +74,12 @@ class MetricsSum:
         labels
             Of all samples, for the metric.
         """
-        noise, standard_error = _noise(np.array(self._powers))
+        powers = np.array(self._powers)
+        noise, standard_error = _noise(powers)
         return Metrics(
             noise_relative_rms=noise,
             noise_standard_error=standard_error,
+            noise_quantiles=noise_quantiles(powers),
             output_relative_rms={
                 name: _relative_rms(error, signal) for name, (error, signal) in self._output_powers.items()
             },
@@ -81,6 +87,8 @@ class MetricsSum:
             top1_agreement=self._agree / self._count if self._answers == self._count else None,
             accuracy=self._right / self._labelled if self._labelled else None,
             accuracy_fp32=self._right_fp32 / self._labelled if self._labelled else None,
+            answers_lost=self._lost if self._labelled else None,
+            answers_won=self._won if self._labelled else None,
             metric=self._judge(0, labels),
             metric_fp32=self._judge(1, labels),
             metric_drop_standard_error=self._drop_standard_error(labels),
@@ -93,7 +101,7 @@ class MetricsSum:
         It is that of a mean over random groups (Wolter, "Introduction to Variance Estimation", ch. 2), which
         asks the metric once more of each sample only.
         """
-        groups = min(_GROUPS, self._count)
+        groups = min(GROUPS, self._count)
         drops = []
         for group in range(groups):
             part = range(group, self._count, groups)

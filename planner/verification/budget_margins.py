@@ -1,80 +1,246 @@
-"""How far a plan is from its error budgets, and in what range other samples would put it."""
+"""Whether a plan keeps its error budgets, how sure that is, and in what range other samples would put it."""
 
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
+from math import ceil, inf, isfinite, sqrt
+from statistics import NormalDist
 
-from planner.plan.plan_record import Metrics, Plan
+import msgspec
+
+from planner.plan.plan_record import BudgetVerdict, Metrics, Plan
 from planner.scenario.budget_schema import BudgetSpec
-from planner.verification.error_budgets import as_measured
+from planner.scenario.loader import parse_scenario
+from planner.verification.accuracy_and_noise import GROUPS
+from planner.verification.binomial_confidence import (
+    difference_at_most,
+    difference_bound,
+    share_above,
+    share_at_most,
+    share_bounds,
+    student_distribution,
+    student_quantile,
+)
+from planner.verification.error_budgets import as_measured, is_kept
+from planner.verification.noise_bootstrap import LEVELS, noise_at_most
 
+CERTAIN = 0.95
+"""What is less certain is told, with the number of samples that would make it so."""
+
+_LEVEL = 0.025  # what an interval leaves out at each end
 _ERRORS = 1.96  # standard errors around a value that hold 95 % of others
 _MUCH = 1.25  # times the predicted error
-_NONE_SEEN = 3.0  # of n samples none: with 95 % confidence the share is below 3 / n
+_MOST_TIMES = 1e4  # the samples: more are no advice
+_DOUBLINGS = 40  # halvings of the span in which their number is sought
+_ALL_BUT = 0.999  # a certainty that is told as "more than"
+_ONE_DECIMAL = 0.99
+_ROUNDING = 1e-6
 
 
 @dataclass(frozen=True, slots=True)
-class ErrorMargin:
-    """An error budget, what was measured, and where the value of all such samples lies with 95 % confidence.
+class _Evidence:
+    """What samples say of a value.
 
     Parameters
     ----------
+    at_most, above
+        With which certainty the value of all such samples is at most a limit, or above it.
     interval
-        None where the samples say nothing of it.
+        Where it lies with 95 % confidence.
+    tells
+        Whether times as many samples that show the same would tell it to be on its side of a limit.
     """
 
-    budget: str
-    limit: float
-    value: float
-    interval: tuple[float, float] | None
+    at_most: Callable[[float], float]
+    above: Callable[[float], float]
+    interval: tuple[float, float]
+    tells: Callable[[float, float], bool]
 
 
-def error_margins(budget: BudgetSpec, metrics: Metrics) -> Iterator[ErrorMargin]:
-    """Yield the margin of every error budget."""
-    for name, limit, value in as_measured(budget, metrics):
-        yield ErrorMargin(name, limit, value, _interval(name, value, metrics))
+def budget_verdicts(budget: BudgetSpec, metrics: Metrics) -> tuple[BudgetVerdict, ...]:
+    """Return the verdict on every error budget."""
+    return tuple(_verdict(*judged, metrics) for judged in as_measured(budget, metrics))
 
 
-def _interval(name: str, value: float, metrics: Metrics) -> tuple[float, float] | None:
-    if name in ("accuracy_drop", "top1_agreement"):
-        return _of_answers(name, value, metrics)
-    errors = {
-        "noise_relative_rms": metrics.noise_standard_error or None,
-        "metric_drop": metrics.metric_drop_standard_error,
-    }
-    error = errors.get(name)
-    if error is None:
+def plan_verdicts(plan: Plan) -> tuple[BudgetVerdict, ...]:
+    """Return the verdicts of a plan's record, or those on what an older one has measured."""
+    if plan.budget_verdicts or plan.measured is None:
+        return plan.budget_verdicts
+    return budget_verdicts(parse_scenario(bytes(plan.scenario)).budget, plan.measured)
+
+
+def _verdict(name: str, limit: float, value: float, metrics: Metrics) -> BudgetVerdict:
+    kept = is_kept(name, limit, value)
+    plain = BudgetVerdict(
+        budget=name, limit=limit, value=value if isfinite(value) else inf, kept=kept, samples=metrics.samples
+    )
+    if name == "max_abs_error" and kept:
+        return msgspec.structs.replace(plain, beyond_share=share_bounds(0, metrics.samples, 1 - CERTAIN)[1])
+    evidence = _evidence(name, value, metrics)
+    if evidence is None:
+        return plain
+    # More agreement is better: of changed answers less is, as of all others.
+    shares = name == "top1_agreement"
+    most = 1 - limit if shares else limit
+    low, high = evidence.interval
+    certainty = (evidence.at_most if kept else evidence.above)(most)
+    return msgspec.structs.replace(
+        plain,
+        certainty=certainty,
+        low=1 - high if shares else low,
+        high=1 - low if shares else high,
+        more_samples=_more(evidence, most, metrics.samples) if certainty < CERTAIN else None,
+    )
+
+
+def _evidence(name: str, value: float, metrics: Metrics) -> _Evidence | None:
+    if not isfinite(value):
         return None
-    low = value - _ERRORS * error
-    return (low if name == "metric_drop" else max(low, 0.0)), value + _ERRORS * error
+    if name == "noise_relative_rms":
+        return _of_noise(value, metrics)
+    if name == "metric_drop":
+        return _of_metric(value, metrics.metric_drop_standard_error, min(GROUPS, metrics.samples) - 1)
+    if name in ("accuracy_drop", "top1_agreement") and metrics.top1_agreement is not None:
+        changed = (1 - metrics.top1_agreement) * metrics.samples
+        if name == "top1_agreement" or metrics.accuracy is None:
+            return _of_share(changed, metrics.samples)
+        return _of_drop(*_lost_and_won(value, changed, metrics), metrics.samples)
+    return None
 
 
-def _of_answers(name: str, value: float, metrics: Metrics) -> tuple[float, float] | None:
-    """Return where a share lies that only answers can change which differ from the fp32 model's."""
-    if metrics.top1_agreement is None:
+def _lost_and_won(drop: float, changed: float, metrics: Metrics) -> tuple[float, float]:
+    """Return how many right answers were lost and won; as many of both as can be where it is not known."""
+    if metrics.answers_lost is not None and metrics.answers_won is not None:
+        return metrics.answers_lost, metrics.answers_won
+    fewer = drop * metrics.samples
+    return max((changed + fewer) / 2, fewer, 0.0), max((changed - fewer) / 2, -fewer, 0.0)
+
+
+def _of_share(count: float, samples: int) -> _Evidence:
+    def tells(times: float, limit: float) -> bool:
+        more, all_of = times * count, times * samples
+        return max(share_at_most(limit, more, all_of), share_above(limit, more, all_of)) >= CERTAIN
+
+    return _Evidence(
+        lambda limit: share_at_most(limit, count, samples),
+        lambda limit: share_above(limit, count, samples),
+        share_bounds(count, samples, _LEVEL),
+        tells,
+    )
+
+
+def _of_drop(lost: float, won: float, samples: int) -> _Evidence:
+    def tells(times: float, limit: float) -> bool:
+        counts = (times * lost, times * won)
+        return (
+            difference_bound(*counts, times * samples, 1 - CERTAIN) <= limit
+            or difference_bound(*counts[::-1], times * samples, 1 - CERTAIN) <= -limit
+        )
+
+    return _Evidence(
+        lambda limit: difference_at_most(limit, lost, won, samples),
+        lambda limit: difference_at_most(-limit, won, lost, samples),
+        (-difference_bound(won, lost, samples, _LEVEL), difference_bound(lost, won, samples, _LEVEL)),
+        tells,
+    )
+
+
+def _of_noise(value: float, metrics: Metrics) -> _Evidence | None:
+    quantiles = metrics.noise_quantiles
+    if not quantiles:
+        return _of_metric(value, metrics.noise_standard_error or None, max(metrics.samples - 1, 1))
+
+    def at_most(limit: float) -> float:
+        return noise_at_most(limit, quantiles)
+
+    def tells(times: float, limit: float) -> bool:
+        certainty = at_most(limit)
+        # A standard error falls with the root of the number of samples.
+        least, most = LEVELS[0], LEVELS[-1]
+        errors = NormalDist().inv_cdf(min(max(certainty, least), most))
+        side = errors if value <= limit else -errors
+        return side * sqrt(times) >= NormalDist().inv_cdf(CERTAIN)
+
+    low, high = (quantiles[LEVELS.index(level)] for level in (_LEVEL, 1 - _LEVEL))
+    return _Evidence(at_most, lambda limit: 1 - at_most(limit), (low, high), tells)
+
+
+def _of_metric(value: float, error: float | None, freedom: int) -> _Evidence | None:
+    """Return what a value says whose standard error is known, by Student's t."""
+    if not error or freedom < 1:
         return None
-    if name == "top1_agreement":
-        return share_interval(value, metrics.samples)
-    changed = 1 - metrics.top1_agreement
-    if changed * metrics.samples < 1 / 2:
-        return -_NONE_SEEN / metrics.samples, _NONE_SEEN / metrics.samples
-    # Each changed answer loses a right one, wins one, or neither: the mean square is at most their share.
-    error = (max(changed - value**2, 0.0) / metrics.samples) ** 0.5
-    return value - _ERRORS * error, value + _ERRORS * error
+
+    def at_most(limit: float) -> float:
+        return student_distribution((limit - value) / error, freedom)
+
+    def tells(times: float, limit: float) -> bool:
+        return abs(limit - value) / error * sqrt(times) >= student_quantile(CERTAIN, freedom)
+
+    half = student_quantile(1 - _LEVEL, freedom) * error
+    return _Evidence(at_most, lambda limit: 1 - at_most(limit), (value - half, value + half), tells)
 
 
-def share_interval(share: float, samples: int) -> tuple[float, float]:
-    """Return where a share of all such samples lies with 95 % confidence, by Wilson's score interval.
+def _more(evidence: _Evidence, limit: float, samples: int) -> int | None:
+    """Return how many more samples that show the same would be enough; None if no number would."""
+    low, high = 1.0, _MOST_TIMES
+    if not evidence.tells(high, limit):
+        return None
+    for _ in range(_DOUBLINGS):
+        middle = sqrt(low * high)
+        low, high = (low, middle) if evidence.tells(middle, limit) else (middle, high)
+    return max(1, ceil((high - 1) * samples - _ROUNDING))
+
+
+def verdict_clause(verdict: BudgetVerdict) -> str:
+    """Return whether a budget is kept, and how sure that is.
 
     Examples
     --------
-    >>> low, high = share_interval(0.9, 100)
-    >>> round(low, 3), round(high, 3), round(share_interval(1.0, 100)[0], 3)
-    (0.826, 0.945, 0.963)
+    >>> one = BudgetVerdict(budget="accuracy_drop", limit=0.02, value=0.01, kept=True, samples=400)
+    >>> verdict_clause(msgspec.structs.replace(one, certainty=0.974))
+    'kept with 97 % certainty'
+    >>> verdict_clause(msgspec.structs.replace(one, certainty=0.71, more_samples=420))
+    'kept, but with 71 % certainty: about 420 more samples would say'
     """
-    z2 = _ERRORS**2
-    middle = (share + z2 / (2 * samples)) / (1 + z2 / samples)
-    half = _ERRORS / (1 + z2 / samples) * (share * (1 - share) / samples + z2 / (4 * samples**2)) ** 0.5
-    return max(middle - half, 0.0), min(middle + half, 1.0)
+    word = "kept" if verdict.kept else "broken"
+    if verdict.certainty is None:
+        if verdict.beyond_share is None:
+            return word
+        return (
+            f"kept on these samples; of all such, at most {_percent_up(verdict.beyond_share)} "
+            "break it (95 % confidence)"
+        )
+    told = certainty_text(verdict.certainty)
+    if verdict.certainty >= CERTAIN:
+        return f"{word} with {told} certainty"
+    more = verdict.more_samples
+    advice = (
+        "no number of samples that show the same would say"
+        if more is None
+        else "one more sample would say"
+        if more == 1
+        else f"about {more} more samples would say"
+    )
+    return f"{word}, but with {told} certainty: {advice}"
+
+
+def certainty_text(certainty: float) -> str:
+    """Return a certainty in percent, never rounded up.
+
+    Examples
+    --------
+    >>> [certainty_text(one) for one in (0.5, 0.9699, 0.9955, 0.9995, 0.001)]
+    ['50 %', '96 %', '99.5 %', 'more than 99.9 %', 'less than 1 %']
+    """
+    if certainty >= _ALL_BUT:
+        return "more than 99.9 %"
+    if certainty >= _ONE_DECIMAL:
+        return f"{int(1000 * certainty + _ROUNDING) / 10:.1f} %"
+    percent = int(100 * certainty + _ROUNDING)
+    return f"{percent} %" if percent else "less than 1 %"
+
+
+def _percent_up(share: float) -> str:
+    return f"{ceil(1000 * share) / 10:g} %"
 
 
 def larger_error_text(plan: Plan) -> str:

@@ -5,7 +5,7 @@ from math import ceil
 
 import msgspec
 
-from planner.plan.plan_record import Measured, Metrics, Round, TooFewSamples
+from planner.plan.plan_record import Measured, Metrics, Plan, Round, TooFewSamples
 from planner.scenario.budget_schema import BudgetSpec
 from planner.verification.error_budgets import as_measured, is_kept, with_margin
 
@@ -100,6 +100,18 @@ def samples_note_text(measured: Measured | None) -> str:
     """Return what the evaluation samples say of themselves, in one sentence; "" if nothing."""
     note = "" if measured is None else measured.samples_note
     return f"the evaluation samples are {note}" if note else ""
+
+
+def few_sample_texts(plan: Plan) -> list[str]:
+    """Return what few samples cannot show of a plan, a sentence each.
+
+    Of evaluation samples its `budget_verdicts` say it; plans of older versions have none.
+    """
+    return [
+        too_few_text(few)
+        for few in plan.too_few_samples
+        if few.data == "calibration" or not plan.budget_verdicts
+    ]
 
 
 def too_few_text(too_few: TooFewSamples) -> str:

@@ -158,7 +158,8 @@ class FleetProblems:
             latency = measured.latency[origin.name]
         else:
             latency, speedup = self._profile(device_class, scenario), 1.0
-        return DeviceCosts.of(latency, by_precision, scheme, speedup * device_class.speedup)
+        costs = DeviceCosts.of(latency, by_precision, scheme, speedup * device_class.speedup)
+        return measured.fitted_noise.factors.applied(costs)
 
     def _profile(self, device_class: DeviceClassSpec, scenario: Scenario) -> LatencyProfile:
         """Return a class's own profile, which must fit how the device quantizes: a plan is one for all."""

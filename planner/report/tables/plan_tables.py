@@ -12,22 +12,21 @@ from planner.conversion.provenance import ConvertedFrom
 from planner.devices.cost_origins import cost_origins_text
 from planner.formatting import MILLI, RUNTIME_TITLES, counted, names_text, program_size, short_name, size_text
 from planner.plan.manifest import Manifest
-from planner.plan.plan_record import LoopRound, Measured, Plan, Predicted, WireFormat
+from planner.plan.plan_record import BudgetVerdict, LoopRound, Measured, Plan, Predicted, WireFormat
 from planner.refinement.outcome import ModelsOutcome, Outcome
 from planner.report.feasible_text import tie_text, why_feasible
 from planner.report.tables.table_style import line, new_table
 from planner.scenario.loader import parse_scenario
-from planner.verification.budget_margins import error_margins, larger_error_text
+from planner.verification.budget_margins import larger_error_text, plan_verdicts, verdict_clause
 from planner.verification.cost_doubt import cost_doubt_text
 from planner.verification.noisy_costs import noisy_costs_text, of_costs_text
-from planner.verification.sample_size import samples_note_text, too_few_text
+from planner.verification.sample_size import few_sample_texts, samples_note_text, too_few_text
 from profiling.precision import Precision
 from profiling.quantization.qdq_model import SCHEMES
 from profiling.range_method import RangeMethod
 from profiling.stage_session import runtime_of_model
 
 _ADDED = "+: counted in the device's later stage, as its seconds are of all its stages"
-_OF_ANSWERS = ("accuracy_drop", "metric_drop", "top1_agreement")
 
 
 def plan_table(plan: Plan, manifest: Manifest) -> RenderableType:
@@ -39,7 +38,7 @@ def plan_table(plan: Plan, manifest: Manifest) -> RenderableType:
     doubts = [cost_doubt_text(plan.cost_doubt)] if plan.cost_doubt else []
     doubts += [noisy] if (noisy := noisy_costs_text(plan.noisy_costs)) else []
     doubts += [note] if (note := samples_note_text(plan.measured)) else []
-    doubts += map(too_few_text, plan.too_few_samples)
+    doubts += few_sample_texts(plan)
     few = [part for doubt in doubts for part in (line(doubt), "")]
     single = [_single_device_table(plan)] if plan.single_device else []
     costs: list[RenderableType] = [_costs_table(plan), *sizes, *single]
@@ -98,9 +97,9 @@ def _no_plan_text(plan: Plan, unmet: tuple[str, ...], conflict: str) -> str:
 
 def broken_text(plan: Plan, failures: tuple[str, ...]) -> str:
     """Return which budgets the evaluation data broke, in one line, and what may help."""
-    few = [too_few_text(too_few) for too_few in plan.too_few_samples if too_few.data == "evaluation"]
+    few = [] if plan.budget_verdicts else [few for few in plan.too_few_samples if few.data == "evaluation"]
     advice = "loosen the budget, or give more calibration data so that the held-back quarter is larger"
-    causes = "; ".join((*failures, *few, *_no_loss(plan)))
+    causes = "; ".join((*failures, *map(too_few_text, few), *_no_loss(plan)))
     return f"verification failed: {causes}. Nothing was delivered: {advice}"
 
 
@@ -260,14 +259,14 @@ def _budget_lines(plan: Plan) -> Iterator[str]:
                 )
     if larger := larger_error_text(plan):
         yield larger
-    if plan.measured is not None:
-        for margin in error_margins(budget, plan.measured):
-            if margin.budget in _OF_ANSWERS and margin.interval is not None:
-                low, high = margin.interval
-                yield (
-                    f"{margin.budget} is {margin.value:.4f}, limit {margin.limit:g}; on all such samples "
-                    f"{low:.4f} to {high:.4f} (95 % confidence)"
-                )
+    yield from map(_verdict_line, plan_verdicts(plan))
+
+
+def _verdict_line(verdict: BudgetVerdict) -> str:
+    text = f"{verdict.budget} is {verdict.value:.4f}, limit {verdict.limit:g}"
+    if verdict.low is not None and verdict.high is not None:
+        text += f"; on all such samples {verdict.low:.4f} to {verdict.high:.4f} (95 % confidence)"
+    return f"{text}: {verdict_clause(verdict)}"
 
 
 def _quantization_lines(plan: Plan) -> list[str]:

@@ -6,14 +6,15 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from planner.formatting import short_name
-from planner.plan.plan_record import Measured, Plan
+from planner.plan.plan_record import BudgetVerdict, Measured, Plan
 from planner.report.tables.plan_tables import chain_lines
 from planner.report.tables.table_style import line, new_table
 from planner.scenario.budget_schema import BudgetSpec
 from planner.scenario.loader import parse_scenario
+from planner.verification.budget_margins import budget_verdicts, verdict_clause
 from planner.verification.cost_doubt import cost_doubt_text
-from planner.verification.error_budgets import as_measured, has_error_budget, is_kept
-from planner.verification.sample_size import samples_note_text, too_few_text
+from planner.verification.error_budgets import has_error_budget
+from planner.verification.sample_size import few_sample_texts, samples_note_text
 
 _NO_VALUE = "-"
 
@@ -59,19 +60,20 @@ def _lines(plan: Plan, measured: Measured) -> Iterator[Text]:
     """Yield what the chain of stages is, what is in doubt, and last the verdict."""
     doubts = [cost_doubt_text(plan.cost_doubt)] if plan.cost_doubt else []
     doubts += [note] if (note := samples_note_text(measured)) else []
-    doubts += map(too_few_text, plan.too_few_samples)
+    doubts += few_sample_texts(plan)
     verdict = verdict_text(parse_scenario(bytes(plan.scenario)).budget, measured)
     yield from map(line, (*chain_lines(measured), *doubts, verdict))
 
 
 def verdict_text(budget: BudgetSpec, measured: Measured) -> str:
-    """Return which error budgets what was measured keeps, each with its value and its limit."""
+    """Return which error budgets what was measured keeps, with values, limits and how sure that is."""
     if not has_error_budget(budget):
         return "verified: the stages answer as the whole model does; the scenario has no budget on errors"
-    judged = list(as_measured(budget, measured))
-    told = [f"{name} {value:.4g}, budget {limit:g}" for name, limit, value in judged]
-    kept = [is_kept(*one) for one in judged]
-    broken = [text for text, is_good in zip(told, kept, strict=True) if not is_good]
-    if broken:
-        return f"not verified, error budgets broken: {'; '.join(broken)}"
-    return f"verified, all error budgets kept: {'; '.join(told)}"
+    judged = budget_verdicts(budget, measured)
+    if broken := [one for one in judged if not one.kept]:
+        return f"not verified, error budgets broken: {'; '.join(map(_told, broken))}"
+    return f"verified, all error budgets kept: {'; '.join(map(_told, judged))}"
+
+
+def _told(verdict: BudgetVerdict) -> str:
+    return f"{verdict.budget} {verdict.value:.4g}, budget {verdict.limit:g} ({verdict_clause(verdict)})"

@@ -6,7 +6,7 @@ import pytest
 from made_records import SCENARIO
 
 from planner.costs.device_costs import DeviceCosts, noise_of
-from planner.costs.noise_profiles import _samples, noise_model, noise_profiles
+from planner.costs.noise_profiles import _samples, fitted_noise, noise_profiles
 from planner.costs.noise_saturation import TrialSetup
 from planner.costs.whole_model import single_device_scenario
 from planner.inputs.calibrated_model import CalibratedModel
@@ -101,13 +101,13 @@ def test_the_law_of_noise_is_measured_once_and_never_falls(residual, subject):
     told: list[tuple] = []
     trial = TrialSetup(calibration)
     asked = single_device_scenario(asked, asked.devices[0])
-    law = noise_model(asked, subject, trial, costs, lambda *row: told.append(row))
+    fitted = fitted_noise(asked, subject, trial, costs, lambda *row: told.append(row))
     assert told
     told.clear()
-    again = noise_model(asked, subject, replace(trial), costs, lambda *row: told.append(row))
-    assert (again, told) == (law, [])
+    again = fitted_noise(asked, subject, replace(trial), costs, lambda *row: told.append(row))
+    assert (again, told) == (fitted, [])
     sums = np.geomspace(1e-9, 1e3, 50)
-    predicted = [law.predict(float(one)) for one in sums]
+    predicted = [fitted.law.predict(float(one)) for one in sums]
     assert predicted == sorted(predicted)
     assert all(power > 0 for power in predicted)
 

@@ -54,7 +54,7 @@ def test_a_chain_that_is_not_the_whole_is_refused(change, words):
 
 def test_a_budget_that_the_evaluation_data_break_is_a_sentence_with_both_numbers():
     sentences = broken_budget_sentences(scenario('{"noise_relative_rms": 0.01, "max_abs_error": 1}'), SHOWN)
-    assert sentences == ("noise_relative_rms is 0.02 on 100 evaluation samples, budget 0.01",)
+    assert sentences == ("noise_relative_rms is 0.02 on 100 evaluation samples, budget 0.01 (broken)",)
 
 
 @pytest.mark.parametrize("budget", ["{}", '{"latency_ms": 1}', '{"noise_relative_rms": 0.02}'])

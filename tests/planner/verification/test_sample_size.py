@@ -18,6 +18,7 @@ from planner.report.tables.plan_tables import broken_text, plan_table, undeliver
 from planner.run import plan_scenario
 from planner.scenario.budget_schema import BudgetSpec
 from planner.solver.solver_options import SolverOptions
+from planner.verification.budget_margins import verdict_clause
 from planner.verification.error_budgets import doubtful_budgets
 from planner.verification.sample_size import too_few_evaluated, too_few_held_back, too_few_text
 
@@ -119,11 +120,16 @@ def test_every_report_says_it(tmp_path):
     text = io.StringIO()
     Console(file=text, width=300).print(plan_table(saved, read_manifest(tmp_path / "plan")))
     page = (tmp_path / "plan" / "report.html").read_text()
-    for one in (few, evaluated):
-        assert too_few_text(one) in text.getvalue()
-        assert too_few_text(one) in page
-        assert too_few_text(one) in undelivered_text(Outcome(saved, None, {}, conflict="infeasible"))
-    assert too_few_text(evaluated) in broken_text(saved, ("top1_agreement is 0.9",))
+    (verdict,) = saved.budget_verdicts
+    for told in (too_few_text(few), verdict_clause(verdict)):
+        assert told in text.getvalue()
+        assert told in page
+    # What the verdict says is not said in other words as well.
+    assert too_few_text(evaluated) not in text.getvalue() + page
+    assert too_few_text(few) in undelivered_text(Outcome(saved, None, {}, conflict="infeasible"))
+    older = msgspec.structs.replace(saved, budget_verdicts=())
+    assert too_few_text(evaluated) in broken_text(older, ("top1_agreement is 0.9",))
+    assert too_few_text(evaluated) not in broken_text(saved, ("top1_agreement is 0.9",))
 
 
 def of_metric(samples: int, error: float | None, drop: float = 0.01) -> Metrics:

@@ -114,8 +114,11 @@ def test_budgets_tell_what_memory_is_made_of_and_where_answers_may_be():
         "of the largest unit"
     ) in text
     assert (
-        "accuracy_drop is 0.0222, limit 0.03; on all such samples 0.0106 to 0.0338 (95 % confidence)" in text
-    )
+        "accuracy_drop is 0.0222, limit 0.03; on all such samples 0.0073 to 0.0415 (95 % confidence): kept, "
+        "but with 77 % certainty: about 936 more samples would say"
+    ) in text
+    assert "noise_relative_rms is 0.0456, limit 0.1; on all such samples" in text
+    assert "kept with more than 99.9 % certainty" in text
     assert "memory of" not in plan_text()
 
 
