@@ -75,7 +75,9 @@ def _noise_profile(
     of_same_activations = (
         noise.tensors
         for other, noise in others.items()
-        if (other.symmetric, other.tool) == (scheme.symmetric, scheme.tool) and not other.wide
+        if (other.symmetric, other.tool) == (scheme.symmetric, scheme.tool)
+        and other.precision.is_static
+        and not other.wide
     )
     int8 = next(of_same_activations, None)
 
@@ -125,6 +127,7 @@ def noise_model(
         level=trial.level.value,
         runtime=subject.model.runtime_version,
         samples=count,
+        precisions=alone.measured_precisions,
         processor=cpu_description(),
     )
 

@@ -139,12 +139,13 @@ def _mixes(
     alone: Scenario, graph: OperatorGraph, whole: WholeModelPredictor, costs: DeviceCosts
 ) -> Iterator[dict[int, Precision]]:
     """Yield mixes: all units in int8, then random ones whose summed noise stays below shares of its noise."""
-    able = [unit.index for unit in graph.units if unit.can_be(Precision.INT8)]
-    everything = graph.resolve_precisions(dict.fromkeys(able, Precision.INT8))
+    in_int8 = [unit.index for unit in graph.units if unit.can_be(Precision.INT8)]
+    everything = graph.resolve_precisions(dict.fromkeys(in_int8, Precision.INT8))
     if everything:
         yield everything  # where noise saturates most
     most = whole.cost(everything).noise_power
     others = [p for p in alone.measured_precisions[1:] if p is not Precision.INT8]
+    able = [unit.index for unit in graph.units if any(unit.can_be(p) for p in alone.measured_precisions[1:])]
     rng = np.random.default_rng(0)  # the same models in every run, whose measurements are cached
     for share in np.geomspace(1.0, _LEAST_SHARE, _MODELS)[1:]:
         take_if_below = _noise_counter(graph, costs, most * share)
@@ -152,7 +153,8 @@ def _mixes(
         for run in _runs(able, rng):
             wanted = [Precision.INT8, *others][rng.integers(1 + len(others))]
             for unit in run:
-                precision = wanted if graph.units[unit].can_be(wanted) else Precision.INT8
+                possible = (p for p in (wanted, Precision.INT8, *others) if graph.units[unit].can_be(p))
+                precision = next(possible)
                 if take_if_below(unit, precision):
                     chosen[unit] = precision
         if mix := graph.resolve_precisions(chosen):

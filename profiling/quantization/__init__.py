@@ -1,11 +1,14 @@
 """`quantize_static` and what is mended around it; the only door to the quantization tool.
 
 activation_ranges: least and greatest value of each tensor over samples
+block_weights: weights of few bits in blocks that share a scale (MatMulNBits)
 calibration: these ranges as a file that quantization reads, and the scheme that goes with it
 fake_quantization: tensors and weights rounded to their integer grid, in float
 int16_activations: 16-bit activations for some nodes
 int8_overflow: whether int8 kernels overflow on this machine, found out by running one
 keep_float: keeps nodes in float that the runtime would fuse into integer kernels
+node_form: what a form does to a node that reads and writes floats, and models with nodes in forms
+node_forms: which form each precision is
 per_channel_weights: weights and biases quantized per channel
 qdq_model: the mixed-precision model with QuantizeLinear and DequantizeLinear: `quantize_static` by unit
 weight_scales: scales and zero points of weights, for all channels at once

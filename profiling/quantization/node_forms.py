@@ -1,0 +1,30 @@
+"""Which form a precision stands for where units read and write floats."""
+
+from collections.abc import Mapping
+
+from profiling.precision import Precision
+from profiling.quantization.block_weights import BlockWeights
+from profiling.quantization.node_form import NodeForm
+
+_BLOCK = 32  # rows that share a scale: the least that all kernels know; 64 would have a sixth more noise
+
+FORMS: Mapping[Precision, NodeForm] = {
+    Precision.WEIGHTS_INT8: BlockWeights(bits=8, block_size=_BLOCK),
+    Precision.WEIGHTS_INT4: BlockWeights(bits=4, block_size=_BLOCK),
+}
+"""The precisions of ONNX Runtime besides fp32 and the static ones."""
+STATIC = (Precision.INT8, Precision.INT16)
+OFFERED = (*STATIC, *FORMS)
+"""The precisions of ONNX Runtime besides fp32."""
+
+
+def form_of(precision: Precision, *, reduce_range: bool = False) -> NodeForm:
+    """Return the form of a precision with float tensors.
+
+    Parameters
+    ----------
+    reduce_range
+        Whether kernels overflow that multiply 8-bit integers, so that weights use 7 bits there.
+    """
+    del reduce_range  # none of the forms multiplies integers
+    return FORMS[precision]
