@@ -14,6 +14,7 @@ from profiling.onnx_io.external_weights import LargeWeight, is_large, read_array
 from profiling.quantization.node_form import (
     BIAS,
     MS_DOMAIN,
+    PRODUCTS,
     WEIGHT,
     NewNames,
     NodeForm,
@@ -23,7 +24,6 @@ from profiling.quantization.node_form import (
     matrix_obstacle,
 )
 
-_OPERATORS = frozenset({"MatMul", "Gemm"})
 _SCALE_BYTES, _BYTE_BITS = 4, 8
 # The runtime's own quantizer, without `matmul_nbits_quantizer` around it: that needs the library onnx-ir and
 # sets up logging for the whole process when it is imported.
@@ -93,7 +93,7 @@ class BlockWeights(NodeForm):
 
     def obstacle(self, node: onnx.NodeProto, constants: Mapping[str, TensorProto]) -> str:
         """Return why a node cannot take it: it is no product with a constant matrix."""
-        weight = constant_weight(node, constants, _OPERATORS)
+        weight = constant_weight(node, constants, PRODUCTS)
         return weight if isinstance(weight, str) else matrix_obstacle(node, weight, constants)
 
     def replaced(

@@ -15,6 +15,7 @@ from profiling.onnx_io.unique_names import FreshNames
 
 MATRIX = 2  # dimensions
 WEIGHT, BIAS = 1, 2  # inputs
+PRODUCTS = frozenset({"MatMul", "Gemm"})
 MS_DOMAIN = "com.microsoft"
 _CHANGES_FORMAT = frozenset({"QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear"})
 

@@ -1,14 +1,17 @@
 """Which form a precision stands for where units read and write floats."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from profiling.precision import Precision
 from profiling.quantization.block_weights import BlockWeights
+from profiling.quantization.dynamic_integers import DynamicIntegers
 from profiling.quantization.node_form import NodeForm
 
 _BLOCK = 32  # rows that share a scale: the least that all kernels know; 64 would have a sixth more noise
 
 FORMS: Mapping[Precision, NodeForm] = {
+    Precision.INT8_DYNAMIC: DynamicIntegers(),
     Precision.WEIGHTS_INT8: BlockWeights(bits=8, block_size=_BLOCK),
     Precision.WEIGHTS_INT4: BlockWeights(bits=4, block_size=_BLOCK),
 }
@@ -26,5 +29,5 @@ def form_of(precision: Precision, *, reduce_range: bool = False) -> NodeForm:
     reduce_range
         Whether kernels overflow that multiply 8-bit integers, so that weights use 7 bits there.
     """
-    del reduce_range  # none of the forms multiplies integers
-    return FORMS[precision]
+    form = FORMS[precision]
+    return replace(form, reduce_range=reduce_range) if isinstance(form, DynamicIntegers) else form

@@ -138,7 +138,7 @@ def test_the_model_holds_the_bytes_that_units_are_said_to_weigh(dense, precision
 def test_the_noise_of_units_sums_to_that_of_the_model(dense, precision):
     calibration = Calibration(dense.calibration.scheme.at(precision), dense.calibration.ranges)
     profile = measure_noise(dense.graph, calibration, dense.samples)
-    assert profile.scheme == precision
+    assert profile.scheme == calibration.scheme.label
     assert profile.tensors == ()
     chosen = {unit.name: unit.index for unit in dense.graph.units if unit.can_be(precision)}
     assert [row.unit for row in profile.units] == list(chosen)
