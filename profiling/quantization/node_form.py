@@ -103,6 +103,16 @@ def with_forms(model: onnx.ModelProto, forms: Mapping[str, NodeForm]) -> onnx.Mo
     return _replaced(model, forms, lambda form: form.replaced)
 
 
+def nodes_in_forms(model: onnx.ModelProto, forms: Mapping[str, NodeForm]) -> set[str]:
+    """Return the names of those nodes that can take the form that they are to be in."""
+    constants = {tensor.name: tensor for tensor in model.graph.initializer}
+    return {
+        node.name
+        for node in model.graph.node
+        if node.name in forms and not forms[node.name].obstacle(node, constants)
+    }
+
+
 def with_forms_in_float(model: onnx.ModelProto, forms: Mapping[str, NodeForm]) -> onnx.ModelProto:
     """Return the same in operators of float32, for comparison."""
     return _replaced(model, forms, lambda form: form.in_float)
@@ -117,15 +127,14 @@ def _replaced(
     copy = onnx.ModelProto()
     copy.CopyFrom(model)
     constants = {tensor.name: tensor for tensor in model.graph.initializer}
-    fresh = FreshNames(copy.graph)
+    fresh, able = FreshNames(copy.graph), nodes_in_forms(model, forms)
     nodes: list[onnx.NodeProto] = []
     given_up = set[str]()
     for node in copy.graph.node:
-        form = forms.get(node.name)
-        if form is None or form.obstacle(node, constants):
+        if node.name not in able:
             nodes.append(node)
             continue
-        replacement = how(form)(node, constants, fresh.of)
+        replacement = how(forms[node.name])(node, constants, fresh.of)
         given_up.update(node.input)
         nodes += replacement.nodes
         copy.graph.initializer.extend(replacement.constants)
