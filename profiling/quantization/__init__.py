@@ -5,6 +5,7 @@ block_weights: weights of few bits in blocks that share a scale (MatMulNBits)
 calibration: these ranges as a file that quantization reads, and the scheme that goes with it
 dynamic_integers: products of integers whose activations are rounded in each run
 fake_quantization: tensors and weights rounded to their integer grid, in float
+half_weights: weights stored as float16
 int16_activations: 16-bit activations for some nodes
 int8_overflow: whether int8 kernels overflow on this machine, found out by running one
 keep_float: keeps nodes in float that the runtime would fuse into integer kernels

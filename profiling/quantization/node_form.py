@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 import numpy as np
 import onnx
@@ -39,7 +39,13 @@ class NewNames(Protocol):
 
 
 class NodeForm(ABC):
-    """What is done to the weights of a node and to what it reads; its ends stay float32 tensors."""
+    """What is done to the weights of a node and to what it reads; its ends stay float32 tensors.
+
+    Where `has_float_weights`, the runtime sees a float weight, of which it makes integers where everything
+    around is integers unless that is prevented.
+    """
+
+    has_float_weights: ClassVar[bool] = False
 
     @abstractmethod
     def obstacle(self, node: onnx.NodeProto, constants: Mapping[str, TensorProto]) -> str:
@@ -59,7 +65,7 @@ class NodeForm(ABC):
 
     @abstractmethod
     def weight_bytes(self, node: onnx.NodeProto, constants: Mapping[str, TensorProto]) -> dict[str, int]:
-        """Return constant of a node that can take it -> the bytes of what stands for it."""
+        """Return constant of a node that can take it -> the bytes of what stands for it when it computes."""
 
 
 def unit_obstacle(
@@ -103,7 +109,12 @@ def with_forms(model: onnx.ModelProto, forms: Mapping[str, NodeForm]) -> onnx.Mo
     return _replaced(model, forms, lambda form: form.replaced)
 
 
-def nodes_in_forms(model: onnx.ModelProto, forms: Mapping[str, NodeForm]) -> set[str]:
+def without_float_weights(model: onnx.ModelProto, forms: Mapping[str, NodeForm]) -> set[str]:
+    """Return the names of the nodes that take a form and then have no float weights."""
+    return {name for name in _able(model, forms) if not forms[name].has_float_weights}
+
+
+def _able(model: onnx.ModelProto, forms: Mapping[str, NodeForm]) -> set[str]:
     """Return the names of those nodes that can take the form that they are to be in."""
     constants = {tensor.name: tensor for tensor in model.graph.initializer}
     return {
@@ -127,7 +138,7 @@ def _replaced(
     copy = onnx.ModelProto()
     copy.CopyFrom(model)
     constants = {tensor.name: tensor for tensor in model.graph.initializer}
-    fresh, able = FreshNames(copy.graph), nodes_in_forms(model, forms)
+    fresh, able = FreshNames(copy.graph), _able(model, forms)
     nodes: list[onnx.NodeProto] = []
     given_up = set[str]()
     for node in copy.graph.node:

@@ -6,6 +6,7 @@ from dataclasses import replace
 from profiling.precision import Precision
 from profiling.quantization.block_weights import BlockWeights
 from profiling.quantization.dynamic_integers import DynamicIntegers
+from profiling.quantization.half_weights import HalfWeights
 from profiling.quantization.node_form import NodeForm
 
 _BLOCK = 32  # rows that share a scale: the least that all kernels know; 64 would have a sixth more noise
@@ -14,6 +15,7 @@ FORMS: Mapping[Precision, NodeForm] = {
     Precision.INT8_DYNAMIC: DynamicIntegers(),
     Precision.WEIGHTS_INT8: BlockWeights(bits=8, block_size=_BLOCK),
     Precision.WEIGHTS_INT4: BlockWeights(bits=4, block_size=_BLOCK),
+    Precision.FLOAT16: HalfWeights(),
 }
 """The precisions of ONNX Runtime besides fp32 and the static ones."""
 STATIC = (Precision.INT8, Precision.INT16)

@@ -19,7 +19,7 @@ from profiling.onnx_io.subgraphs import all_inputs, subgraphs
 from profiling.precision import Precision
 from profiling.quantization.int16_activations import STEPS, to_int16
 from profiling.quantization.keep_float import keep_float, keep_wide
-from profiling.quantization.node_form import nodes_in_forms, with_forms
+from profiling.quantization.node_form import with_forms, without_float_weights
 from profiling.quantization.node_forms import form_of
 from profiling.quantization.per_channel_weights import channel_axis, scaled_substitutes
 from profiling.runtime.log_filter import quiet
@@ -157,7 +157,7 @@ def quantize(
     dims = {value.name: value.type.tensor_type.shape.dim for value in values}
     shapes = {name + QUANTIZED_SUFFIX: [d.dim_value for d in dim] for name, dim in dims.items()}
     # A node in a form has no float weight that the runtime could take for one of an integer kernel.
-    keep_float(model, schemes.keys() | nodes_in_forms(model, forms), shapes, guarded)
+    keep_float(model, schemes.keys() | without_float_weights(model, forms), shapes, guarded)
     keep_wide(model, wide)
     return with_forms(model, forms)
 

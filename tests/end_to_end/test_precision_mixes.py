@@ -131,7 +131,7 @@ def test_a_model_loads_whichever_product_is_left_in_float(dense, left):
     assert np.isfinite(run_session(session, dense.samples[0])["y"]).all()
 
 
-@pytest.mark.parametrize("precision", list(FORMS))
+@pytest.mark.parametrize("precision", [p for p in FORMS if p is not Precision.FLOAT16])
 def test_the_model_holds_the_bytes_that_units_are_said_to_weigh(dense, precision):
     mix = {unit.index: precision for unit in dense.graph.units if unit.can_be(precision)}
     assert mix
@@ -182,3 +182,14 @@ def test_kernels_of_a_unit_count_for_it(dense, precision, tmp_path):
     kernels = read_kernels(Path(session.end_profiling()), optimized)
     assert not kernels.of(OwnerKind.UNKNOWN)
     assert set(mix) <= set(kernels.of(OwnerKind.UNIT))
+
+
+def test_float16_weights_between_integers_stay_out_of_integer_kernels(residual, tmp_path):
+    mix = {0: Precision.INT8, 1: Precision.FLOAT16, 2: Precision.INT8}
+    assert residual.graph.units[1].op_types[0] == "Conv"
+    kernels = []
+    for chosen in (mix, {**mix, 1: Precision.INT8}):
+        optimized = tmp_path / "m.onnx"
+        open_session(build(residual, chosen), Runtime(), trace=Trace(optimized_model=optimized))
+        kernels.append(sum(node.op_type == "QLinearConv" for node in onnx.load(optimized).graph.node))
+    assert kernels[0] == kernels[1] - 1
