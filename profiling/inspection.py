@@ -8,16 +8,18 @@ from pathlib import Path
 from profiling.arrays import Feeds
 from profiling.directories import cache_folder, temporary_folder
 from profiling.graph.any_model import Tensor
-from profiling.graph.unit_graph import ModelGraph, build_graph, with_obstacles
+from profiling.graph.unit_graph import ModelGraph, build_graph, with_refusals
 from profiling.latency.kernel_tags import tag_model
 from profiling.noise.unit_check import UnitCheck, refused_units
 from profiling.on_device.create_session import Optimization
 from profiling.on_device.kernels import KernelTimes, OwnerKind, read_kernels
 from profiling.onnx_io.load_model import default_opset, load_model, model_hash
+from profiling.precision import Precision
 from profiling.preparation.made_up_samples import made_up_samples
 from profiling.preparation.rewrite_steps import prepare_model
 from profiling.quantization.calibration import Calibration, calibrate
 from profiling.quantization.int8_overflow import this_cpu_overflows
+from profiling.quantization.node_forms import FORMS
 from profiling.quantization.qdq_model import INT8, INT8_REDUCED
 from profiling.runtime.crash_journal import SUFFIX, CrashJournal
 from profiling.runtime.open_session import Runtime, Trace, open_session, run_session
@@ -62,8 +64,8 @@ class UnitFacts:
         Seconds in the whole model on this machine, one thread, in ONNX Runtime with the profiler's own;
         where several runtimes run it, in LiteRT. None if the model does not run on zeros.
     modes
-        Of LiteRT: a mode's name -> why the unit cannot take it, empty if it can. No modes if they were
-        not tried out.
+        A mode's name -> why the unit cannot take it, empty if it can: all of LiteRT's, if they were tried
+        out; of ONNX Runtime the precisions in which tensors stay in float.
     """
 
     name: str
@@ -131,7 +133,7 @@ def inspect_model(
     graph = build_graph(prepare_model(source, samples))
     tried = [samples[i] for i in range(min(_SAMPLES, len(samples)))] or made_up_samples(source)
     if tried:
-        graph = with_obstacles(graph, _refused(graph, tried))
+        graph = with_refusals(graph, _refused(graph, tried))
     times = _fp32_times(graph, tried)
     return Inspection(
         model=str(path),
@@ -143,12 +145,15 @@ def inspect_model(
             UnitFacts(
                 name=unit.name,
                 op_types=unit.op_types,
-                obstacle=unit.obstacle,
+                obstacle=unit.why_not(Precision.INT8),
                 quantized=unit.quantized,
                 weight_bytes=unit.weight_bytes,
-                weight_bytes_int8=unit.weight_bytes_int8 if unit.quantizable else unit.weight_bytes,
+                weight_bytes_int8=unit.weight_bytes_in(
+                    Precision.INT8 if unit.can_be(Precision.INT8) else Precision.FP32
+                ),
                 output_bytes=sum(graph.tensors[name].size_bytes for name in unit.outputs),
                 fp32_s=None if times is None else times.of(OwnerKind.UNIT).get(unit.index, 0.0),
+                modes={precision.value: unit.why_not(precision) for precision in FORMS},
             )
             for unit in graph.units
         ),
@@ -160,14 +165,25 @@ def _end(tensor: Tensor) -> End:
     return End(tensor.name, tensor.dtype, tensor.shape, tensor.size_bytes)
 
 
-def _refused(graph: ModelGraph, samples: Sequence[Feeds]) -> dict[str, str]:
-    """Return unit -> why it cannot be quantized, as running it so on this machine shows."""
+def _refused(graph: ModelGraph, samples: Sequence[Feeds]) -> dict[Precision, dict[str, str]]:
+    """Return precision -> unit -> why it cannot have it, as running it so on this machine shows."""
     scheme = INT8_REDUCED if this_cpu_overflows(Runtime()) else INT8
     journal = CrashJournal(cache_folder() / f"inspect-{model_hash(graph.model)[:32]}{SUFFIX}")
     with temporary_folder("inspection-") as folder:
         calibration = Calibration(scheme, folder / "ranges.json")
         calibrate(graph.model, graph.quantizable_nodes, samples, calibration.ranges)
-        return refused_units(UnitCheck(graph, calibration, samples, Optimization.DEFAULT, journal))
+        return {
+            precision: refused_units(
+                UnitCheck(
+                    graph,
+                    Calibration(scheme.at(precision), calibration.ranges),
+                    samples,
+                    Optimization.DEFAULT,
+                    journal,
+                )
+            )
+            for precision in (Precision.INT8, *FORMS)
+        }
 
 
 def _fp32_times(graph: ModelGraph, samples: Sequence[Feeds]) -> KernelTimes | None:

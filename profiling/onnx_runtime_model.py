@@ -10,7 +10,7 @@ import onnxruntime as ort
 from profiling.arrays import Feeds
 from profiling.graph.compressed_weights import CompressedUnit, compress_weights, with_compressed
 from profiling.graph.multiply_adds import multiplications
-from profiling.graph.unit_graph import ModelGraph, with_obstacles
+from profiling.graph.unit_graph import ModelGraph, with_refusals
 from profiling.latency.measure_latency import BuiltPlan, Setup, measure_latency, time_plan
 from profiling.latency.plan_corrections import PlanTiming
 from profiling.noise.choose_ranges import calibrate_choosing
@@ -78,11 +78,8 @@ class OnnxRuntimeModel:
         return refused_units(UnitCheck(self.graph, calibration, samples, level, journal))
 
     def with_refused(self, reasons: Mapping[Precision, Mapping[str, str]]) -> Self:
-        """Return the model in which a unit that lacks one precision stays in float, whatever is around."""
-        merged: dict[str, str] = {}
-        for found in reasons.values():
-            merged = {**found, **merged}  # the first precision's reason stands
-        return replace(self, graph=with_obstacles(self.graph, merged))
+        """Return the model as `profiling.graph.unit_graph.with_refusals` has it."""
+        return replace(self, graph=with_refusals(self.graph, reasons))
 
     def compressed_weights(self, calibration: Calibration) -> tuple[CompressedUnit, ...]:
         """Return the weights' bytes as `profiling.graph.compressed_weights.compress_weights` does."""

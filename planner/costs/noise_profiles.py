@@ -81,6 +81,7 @@ def _noise_profile(
         noise.tensors
         for other, noise in others.items()
         if (other.symmetric, other.tool, other.ranges) == (scheme.symmetric, scheme.tool, scheme.ranges)
+        and other.precision.is_static
         and not other.wide
     )
     int8 = next(of_same_activations, None)
@@ -135,6 +136,7 @@ def fitted_noise(
         runtime=subject.model.runtime_version,
         samples=count,
         models=trial.models,
+        precisions=alone.measured_precisions,
         processor=cpu_description(),
     )
 

@@ -178,15 +178,19 @@ def _mixes(
 
     In pairs each source counts as often as any other, and beside half of the others, as it does in plans.
     """
-    able = [unit.index for unit in graph.units if unit.can_be(Precision.INT8)]
-    everything = graph.resolve_precisions(dict.fromkeys(able, Precision.INT8))
     kinds = [Precision.INT8, *(p for p in alone.measured_precisions[1:] if p is not Precision.INT8)]
+    able = [unit.index for unit in graph.units if any(unit.can_be(kind) for kind in kinds)]
+    in_int8 = [unit.index for unit in graph.units if unit.can_be(Precision.INT8)]
+    everything = graph.resolve_precisions(dict.fromkeys(in_int8, Precision.INT8))
     rng = np.random.default_rng(0)  # the same models in every run, whose measurements are cached
 
     def in_runs(length: float) -> Iterator[dict[int, Precision]]:
         for run in _runs(able, length, rng):
             wanted = kinds[rng.integers(len(kinds))]
-            yield {unit: wanted if graph.units[unit].can_be(wanted) else Precision.INT8 for unit in run}
+            yield {
+                unit: next(kind for kind in (wanted, *kinds) if graph.units[unit].can_be(kind))
+                for unit in run
+            }
 
     def wanted_mixes() -> Iterator[dict[int, Precision]]:
         yield everything  # where noise saturates most

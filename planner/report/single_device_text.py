@@ -161,7 +161,7 @@ def _possible_cuts(scenario: Scenario, graph: OperatorGraph) -> Iterator[_Possib
     allowed = scenario.precisions_of(scenario.device(scenario.source))
     weights, largest = 0, 0
     for unit in graph.units[:-1]:
-        precisions = [p for p in allowed if p is Precision.FP32 or unit.quantizable] or [Precision.FP32]
+        precisions = [p for p in allowed if unit.can_be(p)] or [Precision.FP32]
         weights += min(graph.stored_bytes(unit.index, precision) for precision in precisions)
         ends = (*unit.inputs, *unit.outputs)
         largest = max(largest, sum(_least_bytes(scenario, graph, name) for name in ends))

@@ -106,7 +106,9 @@ class SharedSpec(Part):
         (), max_length=1024, description="One-way connections; without them all runs on one device."
     )
     precisions: tuple[Precision, ...] = Field(
-        (Precision.FP32, Precision.INT8), min_length=1, description="That units may have."
+        (Precision.FP32, Precision.INT8),
+        min_length=1,
+        description="That units may have, where a device's runtime has them.",
     )
     weights: Literal["plain", "compressed"] = Field(
         "plain",

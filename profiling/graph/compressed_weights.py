@@ -2,7 +2,7 @@
 
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Self
 
 import numpy as np
@@ -11,9 +11,12 @@ from onnx import TensorProto
 from profiling.errors import ModelError
 from profiling.graph.unit_graph import ModelGraph
 from profiling.onnx_io.external_weights import iter_chunks
+from profiling.onnx_io.extract import SubmodelExtractor
 from profiling.onnx_io.subgraphs import all_initializers, all_inputs
 from profiling.precision import Precision
 from profiling.quantization.calibration import Calibration
+from profiling.quantization.node_form import with_forms
+from profiling.quantization.node_forms import FORMS
 from profiling.quantization.qdq_model import quantize
 
 _LEVEL = 6  # zlib's default
@@ -23,12 +26,19 @@ _BESIDE = ("_scale", "_zero_point", "_quantized_scale", "_quantized_zero_point")
 
 @dataclass(frozen=True, slots=True)
 class CompressedUnit:
-    """Bytes of one unit's weights in each precision, each weight compressed by itself (zlib)."""
+    """Bytes of one unit's weights in each precision, each weight compressed by itself (zlib).
+
+    Parameters
+    ----------
+    others
+        In precisions with float tensors, those that the unit can have.
+    """
 
     name: str
     fp32: int
     int8: int
     int16: int
+    others: dict[Precision, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +76,20 @@ def compress_weights(graph: ModelGraph, calibration: Calibration) -> tuple[Compr
                 # Biases stay in float beside activations of 16 bits.
                 int16=before.int16 + (int8_bytes if len(weight.dims) > 1 else plain_bytes),
             )
+    for precision in FORMS:
+        for index, size in _bytes_in_form(graph, precision).items():
+            units[index].others[precision] = size
     return tuple(units.values())
+
+
+def _bytes_in_form(graph: ModelGraph, precision: Precision) -> dict[int, int]:
+    """Return unit -> its compressed bytes, of units that can have a precision with float tensors."""
+    able = [unit for unit in graph.units if unit.can_be(precision)]
+    forms = {node: FORMS[precision] for unit in able for node in unit.nodes}
+    extractor = SubmodelExtractor(with_forms(graph.model, forms))
+    return {
+        unit.index: _size(extractor.extract(unit.inputs, unit.outputs).graph.initializer) for unit in able
+    }
 
 
 def with_compressed(graph: ModelGraph, sizes: Iterable[CompressedUnit]) -> ModelGraph:
@@ -79,6 +102,7 @@ def with_compressed(graph: ModelGraph, sizes: Iterable[CompressedUnit]) -> Model
                 Precision.FP32: compressed[unit.name].fp32,
                 Precision.INT8: compressed[unit.name].int8,
                 Precision.INT16: compressed[unit.name].int16,
+                **compressed[unit.name].others,
             }
             for unit in graph.units
         ),

@@ -26,7 +26,7 @@ class Unit:
     weight_bytes, weight_bytes_int8, weight_bytes_int16
         Of its initializers, in the source model's type and once the unit is int8 or int16.
     obstacle
-        Why it cannot be quantized; empty if it can.
+        Why it cannot have any precision but its own; empty if it can.
     quantized
         Whether it computes in int8 as the model came; then it stays as it is.
     scale_preserving
@@ -39,7 +39,7 @@ class Unit:
     guarded
         Whether it must not compute in int8, not even where the runtime would do so unasked.
     refused
-        Precisions that it cannot have, though it can have others.
+        Why it cannot have some precisions, though it can have others.
     other_weight_bytes
         Of its initializers in precisions besides fp32, int8 and int16.
     """
@@ -59,7 +59,7 @@ class Unit:
     kernel_forced: bool
     coupled_with: tuple[int, ...] = ()
     guarded: bool = False
-    refused: frozenset[Precision] = frozenset()
+    refused: Mapping[Precision, str] = field(default_factory=dict)
     other_weight_bytes: Mapping[Precision, int] = field(default_factory=dict)
 
     def weight_bytes_in(self, precision: Precision) -> int:
@@ -79,6 +79,15 @@ class Unit:
     def quantizable(self) -> bool:
         """Whether it can be brought into another precision than its own."""
         return not self.obstacle
+
+    @property
+    def takes_integers(self) -> bool:
+        """Whether it can be in a precision in which tensors beside it are integers."""
+        return any(self.can_be(precision) for precision in Precision if precision.is_static)
+
+    def why_not(self, precision: Precision) -> str:
+        """Return why it cannot have a precision; empty if it can."""
+        return self.obstacle or self.refused.get(precision, "")
 
 
 def connected(units: Sequence[Unit], tensors: Mapping[str, Tensor]) -> nx.DiGraph:
@@ -168,7 +177,7 @@ class OperatorGraph(ABC):
     def tensors_quantized_with(self, unit: int) -> tuple[str, ...]:
         """Return the boundary tensors that exist as integers once this unit is in a static precision."""
         ends = self.units[unit]
-        if not ends.quantizable:
+        if not ends.takes_integers:
             return ()
         return tuple(t for t in (*ends.inputs, *ends.outputs) if self.tensors[t].is_float)
 
@@ -197,9 +206,8 @@ class OperatorGraph(ABC):
         for unit in self.units:
             around = {tensors.get(name) for name in self.tensors_quantized_with(unit.index)}
             # Whatever lies between int8 tensors only, the runtime computes in int8 as well.
-            is_float = chosen.get(unit.index, Precision.FP32) is Precision.FP32
-            may = unit.kernel_forced or not is_float
-            if unit.quantizable and may and around == {Precision.INT8}:
+            may = unit.kernel_forced or chosen.get(unit.index, Precision.FP32).is_static
+            if unit.takes_integers and may and around == {Precision.INT8}:
                 chosen[unit.index] = Precision.INT8
         return dict(sorted(chosen.items()))
 

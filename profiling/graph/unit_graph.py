@@ -17,8 +17,13 @@ from profiling.onnx_io.element_types import NUMPY_TYPES
 from profiling.onnx_io.input_shapes import dimensions
 from profiling.onnx_io.load_model import MIN_OPSET, default_opset, graph_inputs, model_hash
 from profiling.onnx_io.subgraphs import all_initializers, all_inputs
+from profiling.precision import Precision
+from profiling.quantization.node_form import unit_bytes, unit_obstacle
+from profiling.quantization.node_forms import FORMS, OFFERED, STATIC
 from profiling.quantization.qdq_model import PASSING, SWITCHES
 
+# Precisions that other runtimes have.
+_OF_OTHERS = dict.fromkeys(set(Precision) - {Precision.FP32, *OFFERED}, "is of another runtime")
 _INT8_BYTES, _INT32_BYTES, _SCALE_BYTES = 1, 4, 4  # scales are float32
 
 
@@ -40,8 +45,8 @@ class ModelGraph(OperatorGraph):
 
     @property
     def quantizable_nodes(self) -> tuple[str, ...]:
-        """The nodes of all units that can be quantized, in topological order."""
-        return tuple(node for unit in self.units if unit.quantizable for node in unit.nodes)
+        """The nodes of all units that can be in int8, in topological order."""
+        return tuple(node for unit in self.units if unit.can_be(Precision.INT8) for node in unit.nodes)
 
     @property
     def guarded_nodes(self) -> tuple[str, ...]:
@@ -89,17 +94,35 @@ def build_graph(model: onnx.ModelProto) -> ModelGraph:
     return _with_layout(graph, units)
 
 
-def with_obstacles(graph: ModelGraph, reasons: Mapping[str, str]) -> ModelGraph:
-    """Return a graph in which some units, by name, stay in float, whatever lies around them."""
-    if not reasons:
+def with_refusals(graph: ModelGraph, reasons: Mapping[Precision, Mapping[str, str]]) -> ModelGraph:
+    """Return a graph in which units, by name, lack precisions.
+
+    One that lacks a static precision has none of them, and stays in float whatever lies around it.
+
+    Parameters
+    ----------
+    reasons
+        Precision -> unit -> why.
+    """
+    if not any(reasons.values()):
         return graph
-    units = tuple(
-        replace(unit, obstacle=reasons[unit.name], kernel_forced=False, guarded=True)
-        if unit.name in reasons
-        else unit
-        for unit in graph.units
-    )
-    return _with_layout(graph, units)
+    return _with_layout(graph, [_without(unit, reasons) for unit in graph.units])
+
+
+def _without(unit: Unit, reasons: Mapping[Precision, Mapping[str, str]]) -> Unit:
+    found = {precision: refused[unit.name] for precision, refused in reasons.items() if unit.name in refused}
+    static = next((why for precision, why in found.items() if precision.is_static), "")
+    if static:
+        found |= dict.fromkeys(STATIC, static)
+        unit = replace(unit, kernel_forced=False, guarded=True)
+    return _settled(replace(unit, refused={**unit.refused, **found}))
+
+
+def _settled(unit: Unit) -> Unit:
+    """Return a unit that has an obstacle if there is no precision that it can have."""
+    if unit.obstacle or not unit.refused.keys() >= set(OFFERED):
+        return unit
+    return replace(unit, obstacle=unit.refused[Precision.INT8], refused={})
 
 
 def _with_layout(graph: ModelGraph, units: Sequence[Unit]) -> ModelGraph:
@@ -107,7 +130,7 @@ def _with_layout(graph: ModelGraph, units: Sequence[Unit]) -> ModelGraph:
     contexts = [
         LayoutContext(
             u.op_types,
-            u.quantizable,
+            u.takes_integers,
             (not set(graph.inputs).isdisjoint(u.inputs), not set(graph.outputs).isdisjoint(u.outputs)),
         )
         for u in units
@@ -180,7 +203,11 @@ def _unit(index: int, group: list[onnx.NodeProto], source: _Source) -> Unit:
             raise ModelError(f"tensor {name!r} ({op_types[-1]}) is of type {dtype}, which is not supported")
     # A unit of a quantized model has the name of what computes, not of the DequantizeLinear before it.
     computing = [node for node in group if node.op_type not in SWITCHES] or group
-    return Unit(
+    float_bytes = {w.name: _float_bytes(w) for w in weights}
+    obstacle = why_not_quantizable(group, initializers, source.elem_types, source.ill_conditioned)
+    refused = {precision: unit_obstacle(form, group, initializers) for precision, form in FORMS.items()}
+    refused |= dict.fromkeys(STATIC, obstacle) | _OF_OTHERS
+    unit = Unit(
         index=index,
         name=computing[0].name,
         nodes=tuple(node.name for node in group),
@@ -191,13 +218,20 @@ def _unit(index: int, group: list[onnx.NodeProto], source: _Source) -> Unit:
         weight_bytes_int8=sum(_int8_bytes(w) for w in weights),
         # Biases stay in float beside activations of 16 bits.
         weight_bytes_int16=sum(_int8_bytes(w) if len(w.dims) > 1 else _float_bytes(w) for w in weights),
-        obstacle=why_not_quantizable(group, initializers, source.elem_types, source.ill_conditioned),
+        obstacle="",
         quantized=computes_on_integers(group, initializers),
         scale_preserving=all(op in PASSING for op in op_types),
         # Float weights would keep it in float; what only passes numbers on has no scales of its own.
         kernel_forced=not any(weight.data_type == TensorProto.FLOAT for weight in weights)
         and not any(op in PASSING for op in op_types),
+        refused={precision: why for precision, why in refused.items() if why},
+        other_weight_bytes={
+            precision: sum((float_bytes | unit_bytes(form, group, initializers)).values())
+            for precision, form in FORMS.items()
+            if not refused[precision]
+        },
     )
+    return _settled(unit)
 
 
 def _int8_bytes(weight: TensorProto) -> int:

@@ -1,7 +1,7 @@
 """Names a model's nodes after the unit or switch that they work for, so that kernels lead back."""
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from types import MappingProxyType
 
 import onnx
@@ -74,8 +74,33 @@ def _node_owners(model: onnx.ModelProto, graph: ModelGraph, mix: Mapping[int, Pr
     for node in model.graph.node:
         if node.op_type not in SWITCHES and node.output[0] in writers:  # what keeps a unit in float
             owners.setdefault(node.name, Owner(OwnerKind.UNIT, writers[node.output[0]]))
+    owners |= _form_owners(model, {*owners, *wires}, readers)
+    for node in model.graph.node:
         if node.name not in owners:
             owners[node.name] = wires.get(node.name) or _qdq_owner(node, switches, readers, writers)
+    return owners
+
+
+def _form_owners(
+    model: onnx.ModelProto, others: Collection[str], readers: Mapping[str, int]
+) -> dict[str, Owner]:
+    """Return the owners of what a form puts in front of a unit's node: the unit that reads it.
+
+    Parameters
+    ----------
+    others
+        Names of nodes that are nothing of the kind.
+    readers
+        Tensor -> the first unit that reads it.
+    """
+    owners, read_by = dict[str, Owner](), dict(readers)
+    for node in reversed(model.graph.node):
+        if node.name in others or node.op_type in SWITCHES or node.output[0] not in read_by:
+            continue
+        unit = read_by[node.output[0]]
+        owners[node.name] = Owner(OwnerKind.UNIT, unit)
+        for name in node.input:
+            read_by.setdefault(name, unit)
     return owners
 
 

@@ -2,6 +2,8 @@
 
 choose_ranges: ranges of tensors, by one method or by the least noise at the outputs
 float16_noise: noise of a tensor as float16, from that of it quantized
+form_check: which units come out wrong in a precision with float tensors, found by running them in it
+form_noise: noise of units in such a precision
 isolated_units: units cut out of the model, in float, rounded and quantized
 measure_noise: quantization noise at the outputs, one tensor and one unit's weights at a time
 noise_pair: noise of one source at the taps and at the outputs

@@ -1,6 +1,6 @@
 """Units cut out of a model and out of its quantized form, run on the same numbers and compared."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -151,3 +151,18 @@ def _rounded_best(weight: onnx.TensorProto, axis: int) -> onnx.TensorProto:
     scale = np.abs(exact).max(axis=others, keepdims=True) / np.iinfo(np.int8).max
     scale[scale == 0] = 1.0  # a slice of zeros
     return numpy_helper.from_array((np.rint(exact / scale) * scale).astype(np.float32), weight.name)
+
+
+def walk_units(graph: ModelGraph, samples: Sequence[Feeds]) -> Iterator[tuple[Unit, list[dict[str, Array]]]]:
+    """Yield each unit with the tensors of every sample that it and later ones read; others are given up."""
+    extractor = SubmodelExtractor(graph.model)
+    live: list[dict[str, Array]] = [dict(feeds) for feeds in samples]
+    last = {name: unit.index for unit in graph.units for name in unit.inputs}
+    for unit in graph.units:
+        yield unit, live
+        session = open_session(extractor.extract(unit.inputs, unit.outputs), Runtime())
+        for tensors in live:
+            tensors |= run_session(session, {name: tensors[name] for name in unit.inputs})
+            # Large networks on several samples would not fit into memory whole.
+            for name in [n for n in tensors if last.get(n, -1) <= unit.index]:
+                del tensors[name]

@@ -7,10 +7,12 @@ import onnxruntime as ort
 from profiling.arrays import Feeds
 from profiling.graph.unit_graph import ModelGraph
 from profiling.noise.float16_noise import float16_power
+from profiling.noise.form_noise import measure_form_noise
 from profiling.noise.noise_pair import NO_NOISE, NoisePair, tap_over_output
 from profiling.noise.noise_sources import NoiseSources
 from profiling.noise.suffix_runner import SuffixRunner
 from profiling.onnx_io.external_weights import delete_files
+from profiling.precision import Precision
 from profiling.progress import Progress, silent
 from profiling.quantization.calibration import Calibration
 from profiling.quantization.fake_quantization import tensor_roundings, weight_roundings
@@ -29,7 +31,8 @@ def measure_noise(
 ) -> NoiseProfile:
     """Quantize one tensor, or one unit's weights and inner tensors, at a time and run what lies behind.
 
-    Noise is taken where it adds up (see `profiling.noise.noise_taps`).
+    In a precision with float tensors only units make noise (see `profiling.noise.form_noise`). Noise is taken
+    where it adds up (see `profiling.noise.noise_taps`).
 
     Parameters
     ----------
@@ -42,6 +45,8 @@ def measure_noise(
     only
         What is measured, if not everything; the profile has no other rows.
     """
+    if not calibration.scheme.precision.is_static:
+        return measure_form_noise(graph, calibration.scheme, samples, only, progress)
     chosen = calibration.of(graph.quantizable_nodes)
     quantized = quantize(graph.model, chosen, calibration.ranges, graph.guarded_nodes)
     quantizers = tensor_roundings(quantized)
@@ -53,7 +58,9 @@ def measure_noise(
         if name in quantizers and known_tensors is None and (only is None or name in only.tensors)
     ]
     rounded_units = {
-        unit.name for unit in graph.units if unit.quantizable and (only is None or unit.name in only.units)
+        unit.name
+        for unit in graph.units
+        if unit.can_be(Precision.INT8) and (only is None or unit.name in only.units)
     }
     total = len(boundary) + len(rounded_units)
     tensors, units = dict[str, NoisePair](), dict[str, NoisePair]()

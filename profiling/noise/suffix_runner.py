@@ -1,6 +1,6 @@
 """Runs what lies behind a change of a model, sample by sample, and takes the noise at its end."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import onnx
@@ -49,6 +49,12 @@ class SuffixRunner:
     ) -> list[dict[str, Array]]:
         """Return the next unit's outputs when some of its inner tensors and weights are rounded."""
         return self._computed(with_rounded(self._next(), quantizers, weights))
+
+    def outputs_of_changed_unit(
+        self, change: Callable[[onnx.ModelProto], onnx.ModelProto]
+    ) -> list[dict[str, Array]]:
+        """Return the next unit's outputs as another model computes them, which is made of its own."""
+        return self._computed(change(self._next()))
 
     def tensor_noise(self, quantizer: TensorRounding) -> NoisePair:
         """Return the noise of rounding a tensor that lies in front of the next unit."""

@@ -1,7 +1,7 @@
 """Which units come out wrong once they are quantized, found by quantizing and running them."""
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +12,7 @@ from profiling.arrays import Array, Feeds
 from profiling.errors import ModelError, QuantizeError
 from profiling.graph.operator_graph import Unit
 from profiling.graph.unit_graph import ModelGraph
+from profiling.noise.form_check import FormCheck
 from profiling.noise.isolated_units import (
     NEGLIGIBLE_SHARE,
     ROUNDING_FACTOR,
@@ -19,15 +20,17 @@ from profiling.noise.isolated_units import (
     rms,
     rms_difference,
     run_all,
+    walk_units,
 )
 from profiling.on_device.create_session import Optimization
 from profiling.onnx_io.extract import SubmodelExtractor
+from profiling.precision import Precision
 from profiling.quantization.calibration import Calibration
 from profiling.quantization.fake_quantization import tensor_roundings, weight_roundings
+from profiling.quantization.node_forms import form_of
 from profiling.quantization.qdq_model import quantize
 from profiling.quantization.ranges_file import read_ranges
 from profiling.runtime.crash_journal import CrashJournal
-from profiling.runtime.open_session import Runtime, open_session, run_session
 
 log = logging.getLogger(__name__)
 
@@ -70,9 +73,13 @@ def refused_units(check: UnitCheck) -> dict[str, str]:
 
     The quantization tool may refuse a unit, and the runtime may compute something else with it: each
     unit runs alone with what it reads in some samples, quantized, beside the same numbers rounded in float.
-    Then all run together.
+    Then all run together. Where tensors stay in float, `profiling.noise.form_check` does so.
     """
     graph, journal = check.graph, check.journal
+    scheme = check.calibration.scheme
+    if not scheme.precision.is_static:
+        form = form_of(scheme.precision, reduce_range=scheme.reduce_range)
+        return FormCheck(graph, scheme, form, check.samples, check.level, journal).refused_units()
     reasons = {
         unit.name: f"quantized, it ended ONNX Runtime ({cause})"
         for unit in graph.units
@@ -89,8 +96,8 @@ def refused_units(check: UnitCheck) -> dict[str, str]:
         weight_roundings(quantized),
         check.level,
     )
-    for unit, live in _walk(graph, check.samples):
-        if unit.quantizable and unit.name not in reasons:
+    for unit, live in walk_units(graph, check.samples):
+        if unit.can_be(Precision.INT8) and unit.name not in reasons:
             with journal.entry(check.note(unit.name)):
                 reason = isolated.fault_of(unit, live)
             if reason:
@@ -110,7 +117,7 @@ def _infinite(check: UnitCheck) -> dict[str, str]:
     for unit in check.graph.units:
         touched = (name for node in unit.nodes for name in (*nodes[node].input, *nodes[node].output))
         first = next((name for name in touched if name in infinite), None)
-        if unit.quantizable and first is not None:
+        if unit.can_be(Precision.INT8) and first is not None:
             reasons[unit.name] = f"{first!r} holds infinity or no number, which has no scale"
     return reasons
 
@@ -122,7 +129,7 @@ def _refused_together(check: UnitCheck, refused: Mapping[str, str]) -> dict[str,
     first unit with which it does is left out, until it does not. A bisection finds that unit: it takes for
     granted that what fails with some units fails with more of them.
     """
-    able = [unit for unit in check.graph.units if unit.quantizable and unit.name not in refused]
+    able = [unit for unit in check.graph.units if unit.can_be(Precision.INT8) and unit.name not in refused]
     exact = run_all(check.graph.model, check.samples)
     reasons: dict[str, str] = {}
 
@@ -171,7 +178,7 @@ def _fault_together(
 
 def _quantized(check: UnitCheck, refused: Mapping[str, str]) -> tuple[onnx.ModelProto, dict[str, str]]:
     """Return the model with all units quantized that the tool takes, and why it does not take the others."""
-    able = [unit for unit in check.graph.units if unit.quantizable and unit.name not in refused]
+    able = [unit for unit in check.graph.units if unit.can_be(Precision.INT8) and unit.name not in refused]
     reasons: dict[str, str] = {}
     while True:  # all at once as a rule: one call of the tool instead of one per unit
         try:
@@ -205,18 +212,3 @@ def _first_refused(check: UnitCheck, units: Sequence[Unit]) -> dict[str, str]:
         except QuantizeError as exc:
             bad, reason = middle, str(exc)
     return {units[bad - 1].name: reason}
-
-
-def _walk(graph: ModelGraph, samples: Sequence[Feeds]) -> Iterator[tuple[Unit, list[dict[str, Array]]]]:
-    """Yield each unit with the tensors of every sample that it and later ones read; others are given up."""
-    extractor = SubmodelExtractor(graph.model)
-    live: list[dict[str, Array]] = [dict(feeds) for feeds in samples]
-    last = {name: unit.index for unit in graph.units for name in unit.inputs}
-    for unit in graph.units:
-        yield unit, live
-        session = open_session(extractor.extract(unit.inputs, unit.outputs), Runtime())
-        for tensors in live:
-            tensors |= run_session(session, {name: tensors[name] for name in unit.inputs})
-            # Large networks on several samples would not fit into memory whole.
-            for name in [n for n in tensors if last.get(n, -1) <= unit.index]:
-                del tensors[name]

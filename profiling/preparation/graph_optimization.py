@@ -10,6 +10,7 @@ from profiling.directories import temporary_folder
 from profiling.errors import ModelError
 from profiling.on_device.create_session import Optimization
 from profiling.onnx_io.external_weights import externalize, reattach_weights, without_large_weights
+from profiling.onnx_io.unique_names import FreshNames, names_of, rename_tensors
 from profiling.printable_text import reason
 from profiling.runtime.log_filter import quiet
 from profiling.runtime.open_session import Runtime, Trace, open_session
@@ -38,6 +39,7 @@ def fold_constants(model: onnx.ModelProto) -> onnx.ModelProto:
     if any(init.data_type == TensorProto.FLOAT16 for init in folded.graph.initializer):
         # The runtime computes halves in float, and puts its casts of weights in when folding is over.
         folded = _optimized(folded)
+    _rename_new_constants(folded, model)
     externalize(folded)
     del folded.graph.value_info[:]  # a constant that came out of folding is listed there, too
     return folded
@@ -48,6 +50,17 @@ def _optimized(model: onnx.ModelProto) -> onnx.ModelProto:
         target = folder / "folded.onnx"
         open_session(model, Runtime(), Optimization.FOLDING, Trace(optimized_model=target))
         return onnx.load(target, load_external_data=False)
+
+
+def _rename_new_constants(folded: onnx.ModelProto, source: onnx.ModelProto) -> None:
+    """Give constants that the runtime added names that it does not give, in place.
+
+    Where it optimizes the model again and fuses what it left before, it takes such a name to be free, and
+    ends with "Attempt to replace the existing tensor" (ONNX Runtime 1.31, 1.32: `gemm_input_shape`).
+    """
+    known, fresh = set(names_of(source.graph)), FreshNames(folded.graph)
+    added = [init.name for init in folded.graph.initializer if init.name not in known]
+    rename_tensors(folded.graph, {name: fresh.of(f"{name}/folded") for name in added})
 
 
 def _with_shapes(model: onnx.ModelProto) -> onnx.ModelProto:

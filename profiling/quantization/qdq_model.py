@@ -1,4 +1,4 @@
-"""The mixed-precision model with QuantizeLinear and DequantizeLinear: each node in its own scheme."""
+"""The mixed-precision model: each node in its own scheme, between QuantizeLinear nodes or in a form."""
 
 import itertools
 from collections.abc import Collection, Mapping
@@ -19,6 +19,8 @@ from profiling.onnx_io.subgraphs import all_inputs, subgraphs
 from profiling.precision import Precision
 from profiling.quantization.int16_activations import STEPS, to_int16
 from profiling.quantization.keep_float import keep_float, keep_wide
+from profiling.quantization.node_form import with_forms, without_float_weights
+from profiling.quantization.node_forms import form_of
 from profiling.quantization.per_channel_weights import channel_axis, scaled_substitutes
 from profiling.quantization.ranges_file import read_ranges, save_ranges
 from profiling.range_method import RangeMethod, TensorRanges
@@ -47,6 +49,7 @@ _PER_CHANNEL = frozenset(
     }
 )  # fmt: skip
 _BIAS = 2  # input
+_ON_INTEGERS = (Precision.INT8, Precision.INT8_DYNAMIC)  # precisions whose kernels multiply integers
 _MOST_NAMED = 3  # nodes of a unit, as a rule; of a whole model the count says more
 
 
@@ -95,12 +98,17 @@ class Scheme:
     def at(self, precision: Precision) -> "Scheme":
         """Return the scheme of a unit in a precision on a device that has this one.
 
-        With 16-bit activations no kernel computes in integers, so that weights can use all their bits. Their
-        steps are so fine that clipping would cost more than it gains.
+        With 16-bit activations no kernel computes in integers, so that weights can use all their bits, nor
+        with weights alone in few bits. Their steps are so fine that clipping would cost more than it gains.
+        Where tensors stay in float, none is symmetric, and ranges say nothing.
         """
-        if precision is Precision.INT16:
-            return replace(self, precision=precision, reduce_range=False, ranges=RangeMethod.MINMAX)
-        return replace(self, precision=precision)
+        return replace(
+            self,
+            precision=precision,
+            reduce_range=self.reduce_range and precision in _ON_INTEGERS,
+            symmetric=self.symmetric and precision.is_static,
+            ranges=self.ranges if precision is Precision.INT8 else RangeMethod.MINMAX,
+        )
 
 
 INT8 = Scheme()
@@ -125,7 +133,7 @@ def quantize(
     ranges: Path,
     guarded: Collection[str] = (),
 ) -> onnx.ModelProto:
-    """Return a copy of `model` with some nodes quantized, each in its scheme.
+    """Return a copy of `model` with some nodes quantized, each in its scheme; in a form, if it is not static.
 
     Before: `model` comes from `prepare_model`; two nodes that share a tensor agree on whether
     activations are symmetric, and on their ranges where both have 8 bits. After: every float activation
@@ -150,6 +158,12 @@ def quantize(
     unknown = set(schemes) - {node.name for node in model.graph.node}
     if unknown:
         raise QuantizeError(f"no such node to quantize: {sorted(unknown)[0]}")
+    forms = {
+        name: form_of(scheme.precision, reduce_range=scheme.reduce_range)
+        for name, scheme in schemes.items()
+        if not scheme.precision.is_static
+    }
+    schemes = {name: scheme for name, scheme in schemes.items() if name not in forms}
     _require_agreement(model, schemes)
     source, model = model, onnx.ModelProto()
     model.CopyFrom(source)
@@ -164,9 +178,10 @@ def quantize(
     values = (*source.graph.input, *source.graph.value_info, *source.graph.output)
     dims = {value.name: value.type.tensor_type.shape.dim for value in values}
     shapes = {name + QUANTIZED_SUFFIX: [d.dim_value for d in dim] for name, dim in dims.items()}
-    keep_float(model, schemes, shapes, guarded)
+    # A node in a form has no float weight that the runtime could take for one of an integer kernel.
+    keep_float(model, schemes.keys() | without_float_weights(model, forms), shapes, guarded)
     keep_wide(model, wide)
-    return model
+    return with_forms(model, forms)
 
 
 def _require_agreement(model: onnx.ModelProto, schemes: Mapping[str, Scheme]) -> None:

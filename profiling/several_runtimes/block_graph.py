@@ -41,7 +41,7 @@ class RuntimePart:
     @property
     def quantizes(self) -> bool:
         """Whether the runtime computes in integers at all."""
-        return any(unit.quantizable for unit in self.graph.units)
+        return any(unit.can_be(Precision.INT8) for unit in self.graph.units)
 
     @property
     def tensor_names(self) -> dict[str, str]:
@@ -160,7 +160,7 @@ def _plain(index: int, block: JointBlock, first: OperatorGraph) -> Unit:
         op_types=tuple(op for unit in inside for op in unit.op_types),
         inputs=block.inputs,
         outputs=block.outputs,
-        refused=frozenset(),
+        refused={},
         other_weight_bytes={},
     )
 
@@ -195,8 +195,9 @@ def _obstacle(plain: Unit, parts: Mapping[str, RuntimePart], inside: Mapping[str
     for runtime, units in inside.items():
         if not parts[runtime].quantizes:
             continue
-        if not any(unit.quantizable for unit in units):
-            found = next((unit.obstacle for unit in units if unit.obstacle), "nothing of it is quantizable")
+        if not any(unit.can_be(Precision.INT8) for unit in units):
+            reasons = (unit.why_not(Precision.INT8) for unit in units)
+            found = next(filter(None, reasons), "nothing of it is quantizable")
             return f"{found} ({runtime})"
         part = parts[runtime]
         names = {own for unit in units for own in part.graph.tensors_quantized_with(unit.index)}

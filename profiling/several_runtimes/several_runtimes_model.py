@@ -229,7 +229,7 @@ class SeveralRuntimesModel(UncompressedWeights):
             part.graph.units[unit].name: merged[block.name]
             for block, inside in zip(self.graph.units, part.units, strict=True)
             for unit in inside
-            if block.name in merged and part.graph.units[unit].quantizable
+            if block.name in merged and part.graph.units[unit].can_be(Precision.INT8)
         }
         return dict.fromkeys(reasons or (Precision.INT8,), of_units)
 

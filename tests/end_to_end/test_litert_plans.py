@@ -143,8 +143,8 @@ def test_a_unit_over_which_litert_ends_the_process_stays_in_float(tmp_path):
 
 def test_a_precision_of_litert_is_refused_where_onnx_runtime_runs(tmp_path, capsys):
     quickstart = str(ROOT / "scenarios" / "quickstart.yaml")
-    assert run(quickstart, "--set", "precisions=[fp32,int8-dynamic]", "--out", str(tmp_path / "p")) == 1
-    assert "int8-dynamic is of runtime: litert" in capsys.readouterr().err
+    assert run(quickstart, "--set", "precisions=[fp32,int4-dynamic]", "--out", str(tmp_path / "p")) == 1
+    assert "int4-dynamic is of runtime: litert" in capsys.readouterr().err
 
 
 def test_a_scenario_of_tflite_is_inspected_as_litert_runs_it(capsys):

@@ -20,7 +20,7 @@ from planner.deployment.stage_tasks import Placement
 from planner.verification.stage_chain import Chain, same_bits
 from profiling.arrays import Feeds
 from profiling.errors import ModelError, QuantizeError
-from profiling.graph.unit_graph import ModelGraph, build_graph, with_obstacles
+from profiling.graph.unit_graph import ModelGraph, build_graph, with_refusals
 from profiling.noise.unit_check import UnitCheck, refused_units
 from profiling.on_device.create_session import Optimization
 from profiling.onnx_io.load_model import load_model
@@ -141,7 +141,7 @@ def _tried(case: Case, source: onnx.ModelProto, graph: ModelGraph, folder: Path)
     calibrate(graph.model, graph.quantizable_nodes, [case.feeds], calibration.ranges)
     journal = CrashJournal(folder / "j.journal")
     reasons = refused_units(UnitCheck(graph, calibration, [case.feeds], Optimization.DEFAULT, journal))
-    graph = with_obstacles(graph, reasons)
+    graph = with_refusals(graph, {Precision.INT8: reasons})
     able = [unit.index for unit in graph.units if unit.quantizable]
     for chosen in ([], *([index] for index in able), able):
         settled = list(graph.resolve_precisions(dict.fromkeys(chosen, Precision.INT8)))

@@ -6,10 +6,11 @@ from planner.scenario.device_schema import DeviceSpec
 from planner.scenario.schema import ConversionSpec, Scenario
 from planner.scenario.validation_messages import Fault
 from profiling.precision import Precision
+from profiling.quantization.node_forms import OFFERED
 from profiling.runtime_names import LITERT, ONNX_RUNTIME, TENSORFLOW
 
 _IN_ALL = (Precision.FP32, Precision.INT8)
-_EVERYWHERE = (Precision.FP32, Precision.INT8, Precision.INT16)
+_OF_ONNX_RUNTIME = (Precision.FP32, *OFFERED)
 _DEFAULT_PROVIDER = DeviceSpec.model_fields["provider"].default
 _NOT_LITERT = "is of ONNX Runtime, not of runtime: litert"
 _NOT_COMMON = "is not known where devices run different runtimes"
@@ -61,7 +62,7 @@ def _precision_faults(scenario: Scenario) -> Iterator[Fault]:
         (("devices", i, "precisions"), one.precisions or ()) for i, one in enumerate(scenario.devices)
     ]
     for key_path, precisions in [(("precisions",), scenario.precisions), *of_devices]:
-        unknown = next((precision for precision in precisions if precision not in _EVERYWHERE), None)
+        unknown = next((precision for precision in precisions if precision not in _OF_ONNX_RUNTIME), None)
         if unknown is not None:
             yield Fault(key_path, f"{unknown} is of runtime: litert")
 

@@ -127,4 +127,4 @@ def _without(unit: Unit, reasons: Mapping[Precision, Mapping[str, str]]) -> Unit
     refused = {precision: found[unit.name] for precision, found in reasons.items() if unit.name in found}
     if reasons and len(refused) == len(reasons):
         return replace(unit, obstacle=unit.obstacle or next(iter(refused.values())))
-    return replace(unit, refused=frozenset(refused))
+    return replace(unit, refused=refused)

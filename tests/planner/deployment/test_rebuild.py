@@ -5,7 +5,7 @@ from onnx import TensorProto, checker
 
 from planner.deployment.rebuild import quantized_tensors, rebuild
 from planner.errors import RebuildError
-from profiling.graph.unit_graph import with_obstacles
+from profiling.graph.unit_graph import with_refusals
 from profiling.on_device.create_session import Optimization
 from profiling.precision import Precision
 from profiling.quantization.qdq_model import INT8, Scheme
@@ -101,6 +101,6 @@ def test_a_symmetric_scheme_puts_activations_around_zero(residual, symmetric, ki
 
 def test_a_unit_that_cannot_be_quantized_is_not_quantized_silently(residual):
     """The tool would do it all the same."""
-    graph = with_obstacles(residual.graph, {residual.graph.units[0].name: "comes out wrong"})
+    graph = with_refusals(residual.graph, {Precision.INT8: {residual.graph.units[0].name: "comes out wrong"}})
     with pytest.raises(RebuildError, match="the quantization tool left the plan at tensor "):
         rebuild(graph, {0: INT8}, residual.calibration.ranges)

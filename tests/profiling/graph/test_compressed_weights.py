@@ -8,6 +8,7 @@ from prepared_models import Prepared
 
 from profiling.graph.compressed_weights import CompressedWeights, compress_weights, with_compressed
 from profiling.precision import Precision
+from profiling.quantization.node_forms import FORMS
 from profiling.records.json_files import load_json, save_json
 
 
@@ -63,3 +64,18 @@ def test_sizes_are_kept_as_json(digits, tmp_path):
     record = CompressedWeights(compress_weights(digits.graph, digits.calibration))
     save_json(record, tmp_path / "sizes.json")
     assert load_json(tmp_path / "sizes.json", CompressedWeights) == record
+
+
+def test_forms_are_compressed_as_they_are_stored(digits):
+    graph = digits.graph
+    sizes = compress_weights(graph, digits.calibration)
+    known = with_compressed(graph, sizes)
+    for unit, one in zip(graph.units, sizes, strict=True):
+        assert one.others.keys() == {p for p in FORMS if unit.can_be(p)}
+        for precision in one.others:
+            assert known.stored_bytes(unit.index, precision) == one.others[precision]
+        if unit.can_be(Precision.FLOAT16):
+            assert unit.weight_bytes_in(Precision.FLOAT16) == unit.weight_bytes
+            assert 0.4 < one.others[Precision.FLOAT16] / one.fp32 < 0.7
+        if unit.can_be(Precision.WEIGHTS_INT4):
+            assert one.others[Precision.WEIGHTS_INT4] < one.others[Precision.WEIGHTS_INT8] < one.fp32

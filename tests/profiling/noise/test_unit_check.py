@@ -9,7 +9,7 @@ from onnx import TensorProto, helper, numpy_helper
 from planned_models import plan_model
 from text_models import assert_same, loaded, make, samples_of, weight
 
-from profiling.graph.unit_graph import ModelGraph, build_graph, with_obstacles
+from profiling.graph.unit_graph import ModelGraph, build_graph, with_refusals
 from profiling.noise.unit_check import UnitCheck, refused_units
 from profiling.on_device.create_session import Optimization
 from profiling.precision import Precision
@@ -56,7 +56,7 @@ def test_what_the_tool_refuses_is_named_with_its_weights(tmp_path):
     assert "ConvTranspose" in reason
     assert "'w' [8, 4, 2, 2]" in reason
     assert "\n" not in reason
-    assert not with_obstacles(graph, reasons).units[0].quantizable
+    assert not with_refusals(graph, {Precision.INT8: reasons}).units[0].quantizable
 
 
 def test_one_refused_unit_leaves_the_others_quantized(tmp_path):
@@ -67,7 +67,7 @@ def test_one_refused_unit_leaves_the_others_quantized(tmp_path):
     model = make(text, {"k": weight(8, 8, 1, 1), "w": weight(8, 4, 2, 2), "b": weight(8)})
     graph, reasons, samples = checked(model, tmp_path)
     assert len(reasons) == 1
-    kept = with_obstacles(graph, reasons)
+    kept = with_refusals(graph, {Precision.INT8: reasons})
     assert [unit.quantizable for unit in kept.units] == [True, False, True]
     check = check_of(kept, samples, tmp_path)
     mixed = check.quantized([unit for unit in kept.units if unit.quantizable])
@@ -90,7 +90,7 @@ def test_a_pool_whose_integer_kernel_computes_something_else_stays_in_float_betw
     source = loaded(model, tmp_path)
     samples = samples_of(source, 6)
     graph = build_graph(prepare_model(source, samples))
-    graph = with_obstacles(graph, refused_units(check_of(graph, samples, tmp_path)))
+    graph = with_refusals(graph, {Precision.INT8: refused_units(check_of(graph, samples, tmp_path))})
     mixed = check_of(graph, samples, tmp_path).quantized([u for u in graph.units if u.quantizable])
     for feeds in samples:
         want, got = (run_session(open_session(m, Runtime()), feeds)["y"] for m in (source, mixed))
@@ -186,7 +186,7 @@ def test_what_touches_a_mask_of_infinity_stays_in_float(tmp_path):
     constants = {"w": weight(8, 8), "v": weight(4, 4), "c": low, "f": np.float32(-np.inf)}
     graph, reasons, samples = checked(make(text, constants), tmp_path)
     assert any("holds infinity" in reason for reason in reasons.values())
-    kept = with_obstacles(graph, reasons)
+    kept = with_refusals(graph, {Precision.INT8: reasons})
     check = check_of(kept, samples, tmp_path)
     mixed = check.quantized([unit for unit in kept.units if unit.quantizable])
     for feeds in samples[:2]:

@@ -32,6 +32,12 @@ focus (float[1, 3, 8, 8] x) => (float[1, 12, 4, 4] y)
   s3 = Slice (odd, one, end, three, two)
   y = Concat <axis = 1> (s0, s1, s2, s3) }
 """
+_DENSE = """
+<ir_version: 8, opset_import: ["" : 17]>
+dense (float[2, 3, 4] x) => (float[2, 3, 5] y) <float[4, 5] w, float[5] b>
+{ product = MatMul (x, w)
+  y = Add (product, b) }
+"""
 _NUMBERS = {
     "p00": [0, 0], "p01": [0, 1], "p10": [1, 0], "p11": [1, 1], "ends": [2**40, 2**40], "axes": [2, 3],
     "steps": [2, 2], "zero": [0], "one": [1], "two": [2], "three": [3], "end": [2**40],
@@ -52,3 +58,14 @@ def test_slices_stay_slices(text):
         open_session(m, Runtime(), Optimization.BASIC).run(None, feeds)[0] for m in (model, folded)
     )
     assert given.tobytes() == made.tobytes()
+
+
+def test_constants_that_folding_adds_have_names_that_the_runtime_does_not_give():
+    model = with_weights(_DENSE)
+    folded = fold_constants(model)
+    named = {init.name for init in model.graph.initializer}
+    added = {init.name for init in folded.graph.initializer} - named
+    assert "Gemm" in {node.op_type for node in folded.graph.node}
+    assert added
+    # The runtime's own are a word, with `_token_N` behind it where it is taken.
+    assert all("/" in name for name in added)
