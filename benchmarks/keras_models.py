@@ -155,7 +155,7 @@ def one(name: str) -> Row:
             name,
             difference=made.max_abs_difference if made else 0.0,
             units=len(graph.units),
-            quantizable=sum(unit.quantizable for unit in graph.units),
+            quantizable=sum(unit.takes_integers for unit in graph.units),
             int8_noise=int8_noise,
             noise_budget=budget,
         )

@@ -133,7 +133,7 @@ def _random_plans(prepared: Prepared, count: int) -> list[list[int]]:
         state, int8 = bool(rng.integers(2)), []
         for unit in prepared.models.graph.units:
             state ^= bool(rng.random() < probability)
-            if state and unit.quantizable:
+            if state and unit.can_be(Precision.INT8):
                 int8.append(unit.index)
         plans.append(int8)
     return plans
@@ -144,7 +144,7 @@ def isolated(prepared: Prepared, indices: Iterable[int]) -> dict[tuple[int, Prec
     graph = prepared.models.graph
     calibration = prepared.calibration(prepared.scenario.source)
     wanted = set(indices)
-    able = [unit.index for unit in graph.units if unit.quantizable and unit.index in wanted]
+    able = [unit.index for unit in graph.units if unit.can_be(Precision.INT8) and unit.index in wanted]
     extractors = {
         Precision.FP32: SubmodelExtractor(graph.model),
         Precision.INT8: SubmodelExtractor(rebuild(graph, calibration.of(able), prepared.ranges)),
@@ -153,7 +153,7 @@ def isolated(prepared: Prepared, indices: Iterable[int]) -> dict[tuple[int, Prec
     for unit in (unit for unit in graph.units if unit.index in wanted):
         for precision, extractor in extractors.items():
             int8 = precision is Precision.INT8
-            if int8 and not unit.quantizable:
+            if int8 and not unit.can_be(Precision.INT8):
                 continue
             ends = [
                 [

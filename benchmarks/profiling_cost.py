@@ -41,6 +41,7 @@ from profiling.arrays import Feeds
 from profiling.noise.noise_power import noise_power
 from profiling.on_device.measurement_order import FORMAT
 from profiling.onnx_io.external_weights import save
+from profiling.precision import Precision
 from profiling.quantization.qdq_model import Scheme
 from profiling.records.json_files import save_json
 from profiling.records.profile import Profile, load_profile
@@ -101,7 +102,7 @@ def layer_by_layer(name: str) -> Cost:
         graph = prepared.models.graph
         samples = list(prepared.subject.calibration.samples)
         scheme = prepared.calibration(prepared.scenario.source).scheme
-        able = [unit for unit in graph.units if unit.quantizable]
+        able = [unit for unit in graph.units if unit.can_be(Precision.INT8)]
         chosen = [able[i] for i in np.linspace(0, len(able) - 1, min(_UNITS, len(able))).astype(int)]
         reference = open_session(graph.model, Runtime(os.cpu_count() or 1))
         exact = [run_session(reference, feeds) for feeds in samples]

@@ -56,7 +56,7 @@ def test_what_the_tool_refuses_is_named_with_its_weights(tmp_path):
     assert "ConvTranspose" in reason
     assert "'w' [8, 4, 2, 2]" in reason
     assert "\n" not in reason
-    assert not with_refusals(graph, {Precision.INT8: reasons}).units[0].quantizable
+    assert not with_refusals(graph, {Precision.INT8: reasons}).units[0].takes_integers
 
 
 def test_one_refused_unit_leaves_the_others_quantized(tmp_path):
@@ -68,9 +68,9 @@ def test_one_refused_unit_leaves_the_others_quantized(tmp_path):
     graph, reasons, samples = checked(model, tmp_path)
     assert len(reasons) == 1
     kept = with_refusals(graph, {Precision.INT8: reasons})
-    assert [unit.quantizable for unit in kept.units] == [True, False, True]
+    assert [unit.takes_integers for unit in kept.units] == [True, False, True]
     check = check_of(kept, samples, tmp_path)
-    mixed = check.quantized([unit for unit in kept.units if unit.quantizable])
+    mixed = check.quantized([unit for unit in kept.units if unit.takes_integers])
     for feeds in samples[:2]:
         want, got = (run_session(open_session(m, Runtime()), feeds)["y"] for m in (graph.model, mixed))
         assert np.linalg.norm(got - want) <= 0.05 * np.linalg.norm(want)
@@ -91,7 +91,7 @@ def test_a_pool_whose_integer_kernel_computes_something_else_stays_in_float_betw
     samples = samples_of(source, 6)
     graph = build_graph(prepare_model(source, samples))
     graph = with_refusals(graph, {Precision.INT8: refused_units(check_of(graph, samples, tmp_path))})
-    mixed = check_of(graph, samples, tmp_path).quantized([u for u in graph.units if u.quantizable])
+    mixed = check_of(graph, samples, tmp_path).quantized([u for u in graph.units if u.takes_integers])
     for feeds in samples:
         want, got = (run_session(open_session(m, Runtime()), feeds)["y"] for m in (source, mixed))
         assert got.shape == want.shape
@@ -188,7 +188,7 @@ def test_what_touches_a_mask_of_infinity_stays_in_float(tmp_path):
     assert any("holds infinity" in reason for reason in reasons.values())
     kept = with_refusals(graph, {Precision.INT8: reasons})
     check = check_of(kept, samples, tmp_path)
-    mixed = check.quantized([unit for unit in kept.units if unit.quantizable])
+    mixed = check.quantized([unit for unit in kept.units if unit.takes_integers])
     for feeds in samples[:2]:
         want, got = (run_session(open_session(m, Runtime()), feeds)["y"] for m in (graph.model, mixed))
         assert np.linalg.norm(got - want) <= 0.1 * np.linalg.norm(want)
