@@ -13,6 +13,7 @@ import litert_keras
 import litert_modes
 import litert_plans
 import litert_two
+from competing_plans import Row
 from repository import ROOT
 from tensorflow_extra import needs_tensorflow
 from thread_time import Turns
@@ -22,7 +23,7 @@ from profiling.litert.unit_graph import build_litert_graph
 from profiling.precision import Precision
 
 ROW = litert_plans.Row("net", 9, 4, 3, predicted=0.5, measured=0.5, noise_predicted=1.0, noise_measured=1.0)
-MODE = litert_modes.Row(
+MODE = Row(
     "net", "int8", "noise", ratio=0.5, noise=0.2, budget=0.2, plan_ratio=0.5, plan_noise=0.1,
     plan_over_competitor=1.0, apart=0.01,
 )  # fmt: skip
