@@ -66,7 +66,12 @@ def plan_scenario(
     require_equal_chain(verification)
     plan = with_measured(plan, scenario, verification)
     alone = single_device_rows(solved.found.problem, measured.options)
-    plan = msgspec.structs.replace(plan, single_device=alone, noisy_costs=measured.noisy_costs)
+    plan = msgspec.structs.replace(
+        plan,
+        single_device=alone,
+        noisy_costs=measured.noisy_costs,
+        costs_of="" if fixed is None else fixed.name,
+    )
     prepared.warn_of_samples()
     return Outcome(
         plan, built, measured.profiles(state.latency), broken_budget_sentences(scenario, verification)

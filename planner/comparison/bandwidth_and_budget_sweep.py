@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from msgspec.structs import replace
 
-from planner.comparison.baseline_rows import add_baselines, with_timed_baseline
+from planner.comparison.baseline_rows import add_baselines, with_plan_on_one_device
 from planner.comparison.comparison_front import comparison_front
 from planner.comparison.comparison_record import (
     FORMAT,
@@ -142,9 +142,7 @@ def compare(
     _check_budgets(measured, sweep)
     progress(SOLVING, 0, 1)
     solved = solve_sweep(SweepPoints(measured, sweep), request.jobs, progress)
-    return _compared(
-        measured, TimedSweep(solved, ShownCosts(measured, measured.latency)), request, begun, progress
-    )
+    return _compared(measured, TimedSweep(solved, ShownCosts.of(solved.points)), request, begun, progress)
 
 
 def compare_timed(
@@ -186,11 +184,11 @@ def _compared(
     plan_set: PlanSet | None = None
     if request.plan_set is not None:
         plan_set = plan_set_of(request.plan_set, pieces, plans.lines)
-    rows = list(add_baselines(points, rows, rivals, request.jobs, progress))
-    rows = [with_timed_baseline(row, timed.costs, points, rivals) for row in rows]
+    rows = list(add_baselines(points, rows, rivals, request.jobs, progress, timed.costs))
+    rows = [with_plan_on_one_device(row, plans, rivals, timed.costs) for row in rows]
     front: ParetoFront | None = None
     if request.axes:
-        front = comparison_front(points, plans, request.axes, request.corners, progress)
+        front = comparison_front(points, plans, request.axes, request.corners, progress, timed.costs)
     lines: tuple[list[PlanSummary], list[PlanSummary]] = plans.lines, rivals.lines
     if request.trials:
         lines = measure_plans(points, plans, rivals, progress)

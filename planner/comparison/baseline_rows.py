@@ -6,12 +6,18 @@ from math import inf
 
 import msgspec
 
-from planner.comparison.baselines import BaselineWork, solve_baseline_work, uniform_baselines
+from planner.comparison.baselines import (
+    ONE_DEVICE_MIXED,
+    BaselineWork,
+    solve_baseline_work,
+    uniform_baselines,
+)
 from planner.comparison.comparison_record import Row
 from planner.comparison.lower_envelope import CostLine
 from planner.comparison.plan_registry import PlanRegistry
 from planner.comparison.sweep_points import LATENCY, SweepPoints, UnreachableBudgetError
 from planner.comparison.timed_sweep import ShownCosts
+from planner.plan.configuration import configuration_of
 from planner.problem.cost_evaluation import evaluate, is_feasible
 from planner.problem.placement_problem import Choice, PlacementProblem
 from planner.problem.quantities import CostMetric
@@ -32,7 +38,12 @@ _ROUNDING = 1e-9  # relative; a gain below it is the two sums' different order
 
 
 def add_baselines(
-    points: SweepPoints, rows: Sequence[Row], rivals: PlanRegistry, jobs: int, progress: Progress
+    points: SweepPoints,
+    rows: Sequence[Row],
+    rivals: PlanRegistry,
+    jobs: int,
+    progress: Progress,
+    shown: ShownCosts,
 ) -> Iterator[Row]:
     """Yield the rows with their baselines.
 
@@ -42,6 +53,8 @@ def add_baselines(
         Where the best baseline's plan of each row is registered.
     jobs
         Processes that solve side by side.
+    shown
+        What plans that were timed showed: a baseline that is one of them costs that.
     """
     options = replace(points.basis.options, gap=_GAP)
     uniform = _Uniform(points, rivals, options)
@@ -54,13 +67,12 @@ def add_baselines(
             if problem is None:
                 yield row
                 continue
-            candidates = (*uniform.best(row, problem), *solved)
+            priced = (*uniform.best(row, problem), *solved)
+            candidates = [_as_shown(baseline, row, problem, shown) for baseline in priced]
             best = min(candidates, key=lambda baseline: baseline.objective)
             plan = None
             if best.choice is not None:
-                plan = rivals.register(
-                    problem, best.choice, points.scenario(row.bandwidth, row.budgets)
-                ).number
+                plan = _registered(best.choice, row, problem, rivals, shown)
             yield msgspec.structs.replace(
                 row,
                 baselines={
@@ -73,6 +85,19 @@ def add_baselines(
             )
 
 
+def _registered(
+    choice: Choice, row: Row, problem: PlacementProblem, rivals: PlanRegistry, shown: ShownCosts
+) -> int:
+    """Return the number of a baseline's plan, at the costs that it showed itself if it was timed."""
+    chosen = configuration_of(problem, choice)
+    points, is_timed = shown.points_of(chosen), bool(shown.timings.get(chosen))
+    problem, scenario = (
+        points.problem(row.bandwidth, row.budgets),
+        points.scenario(row.bandwidth, row.budgets),
+    )
+    return rivals.register(problem, choice, scenario, is_timed=is_timed).number
+
+
 def _problem(points: SweepPoints, row: Row) -> PlacementProblem | None:
     try:
         return points.problem(row.bandwidth, row.budgets)
@@ -80,20 +105,39 @@ def _problem(points: SweepPoints, row: Row) -> PlacementProblem | None:
         return None
 
 
-def with_timed_baseline(row: Row, costs: ShownCosts, points: SweepPoints, rivals: PlanRegistry) -> Row:
-    """Return a row whose best baseline costs what it showed in place, if it was timed as a plan."""
-    if row.baseline_plan is None:
+def _as_shown(baseline: Baseline, row: Row, problem: PlacementProblem, shown: ShownCosts) -> Baseline:
+    """Return a baseline that costs what it showed in place, if it was timed as a plan."""
+    if baseline.choice is None:
+        return baseline
+    chosen = configuration_of(problem, baseline.choice)
+    if not shown.timings.get(chosen):
+        return baseline
+    own = shown.points_of(chosen).problem(row.bandwidth, row.budgets)
+    return replace(baseline, objective=evaluate(own, baseline.choice).objective)
+
+
+def with_plan_on_one_device(row: Row, plans: PlanRegistry, rivals: PlanRegistry, shown: ShownCosts) -> Row:
+    """Return a row whose baseline on one device is not above its plan, where all of that is on one device.
+
+    The baseline was solved for at the costs that all plans showed together, the plan has its own.
+    """
+    if row.plan is None or row.objective is None or len(set(plans.lines[row.plan].devices)) > 1:
         return row
-    chosen = rivals.chosen[row.baseline_plan]
-    if not costs.timings.get(chosen):
+    known = row.baselines.get(ONE_DEVICE_MIXED)
+    if ONE_DEVICE_MIXED not in row.baselines or (known is not None and known <= row.objective):
         return row
-    own = points.with_costs(costs.planning_of(chosen)).problem(row.bandwidth, row.budgets)
-    objective = evaluate(own, rivals.choices[row.baseline_plan]).objective
-    return msgspec.structs.replace(
-        row,
-        baselines={**row.baselines, row.baseline: objective},
-        joint_gain=_gain(row.objective, objective),
+    found = {**row.baselines, ONE_DEVICE_MIXED: row.objective}
+    least = min(value for value in found.values() if value is not None)
+    changed = msgspec.structs.replace(row, baselines=found, joint_gain=_gain(row.objective, least))
+    if least < row.objective:
+        return changed
+    points = shown.points_of(plans.chosen[row.plan])
+    problem, scenario = (
+        points.problem(row.bandwidth, row.budgets),
+        points.scenario(row.bandwidth, row.budgets),
     )
+    own = rivals.register(problem, plans.choices[row.plan], scenario, is_timed=plans.lines[row.plan].timed)
+    return msgspec.structs.replace(changed, baseline=ONE_DEVICE_MIXED, baseline_plan=own.number)
 
 
 def _gain(objective: float | None, baseline: float) -> float | None:

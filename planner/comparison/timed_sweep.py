@@ -19,7 +19,6 @@ from planner.problem.cost_evaluation import evaluate, is_feasible
 from planner.problem.placement_problem import Choice
 from planner.refinement.closed_loop import corrected
 from planner.refinement.measured_scenario import MeasuredScenario
-from planner.refinement.planning_problem import PlanningProblem
 from profiling.latency.plan_corrections import PlanTiming
 from profiling.progress import Progress
 from profiling.records.profile import LatencyProfile
@@ -34,30 +33,38 @@ class ShownCosts:
 
     Parameters
     ----------
+    points
+        Those of a comparison, at the costs that all plans showed together.
     latency
         Device -> its profile, corrected by all plans that were timed, one after another.
     timings
         Plan -> what it showed on each device that runs here.
     """
 
-    measured: MeasuredScenario
+    points: SweepPoints
     latency: Mapping[str, LatencyProfile]
     timings: Mapping[Configuration, _Timings] = field(default_factory=dict)
 
+    @classmethod
+    def of(cls, points: SweepPoints) -> "ShownCosts":
+        """Return the costs before a plan was timed."""
+        return cls(points, points.basis.latency)
+
     def with_timing(self, chosen: Configuration, timings: _Timings) -> "ShownCosts":
         """Return the costs after one more plan was timed."""
-        latency = corrected(self.latency, timings, self.measured.latency)
-        return replace(self, latency=latency, timings={**self.timings, chosen: timings})
+        measured = self.points.basis
+        latency = corrected(self.latency, timings, measured.latency)
+        points = self.points.with_costs(measured.planning_problem(latency))
+        return ShownCosts(points, latency, {**self.timings, chosen: timings})
 
-    @property
-    def planning(self) -> PlanningProblem:
-        """What is to be solved under all corrections."""
-        return self.measured.planning_problem(self.latency)
-
-    def planning_of(self, chosen: Configuration) -> PlanningProblem:
-        """Return what is to be solved under the costs that a plan showed itself."""
-        timings = self.timings.get(chosen, {})
-        return self.measured.planning_problem(corrected(self.latency, timings, self.measured.latency))
+    def points_of(self, chosen: Configuration) -> SweepPoints:
+        """Return the points at the costs that a plan showed itself; of one not timed, as all showed."""
+        timings = self.timings.get(chosen)
+        if not timings:
+            return self.points
+        measured = self.points.basis
+        latency = corrected(self.latency, timings, measured.latency)
+        return self.points.with_costs(measured.planning_problem(latency))
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,10 +80,9 @@ def solve_and_time(measured: MeasuredScenario, sweep: Sweep, jobs: int, progress
 
     Where no device runs here, nothing is timed and the first solve stands.
     """
-    costs = ShownCosts(measured, measured.latency)
-    points = SweepPoints(measured, sweep)
+    costs = ShownCosts.of(SweepPoints(measured, sweep))
     candidates = _Candidates()
-    solved = solve_sweep(points, jobs, progress)
+    solved = solve_sweep(costs.points, jobs, progress)
     solves = solved.solves
     for _ in range(MOST_ROUNDS):
         candidates.add(solved)
@@ -89,7 +95,7 @@ def solve_and_time(measured: MeasuredScenario, sweep: Sweep, jobs: int, progress
         progress("timing plans", len(new), len(new))
         if not any(costs.timings.values()):
             return TimedSweep(solved, costs)
-        solved = solve_sweep(points.with_costs(costs.planning), jobs, progress)
+        solved = solve_sweep(costs.points, jobs, progress)
         solves += solved.solves
     repriced = _Repricing(costs, solved, candidates).result()
     return TimedSweep(replace(in_order_of_bandwidth(repriced), solves=solves), costs)
@@ -116,7 +122,7 @@ class _Repricing:
 
     def __init__(self, costs: ShownCosts, solved: SolvedSweep, candidates: _Candidates) -> None:
         self.costs, self.solved, self.candidates = costs, solved, candidates
-        self.points = solved.points
+        self.points = costs.points
         self.plans = PlanRegistry(self.points)
         self._own: dict[Configuration, SweepPoints] = {}
 
@@ -171,7 +177,7 @@ class _Repricing:
 
     def _points_of(self, chosen: Configuration) -> SweepPoints:
         if chosen not in self._own:
-            self._own[chosen] = self.points.with_costs(self.costs.planning_of(chosen))
+            self._own[chosen] = self.costs.points_of(chosen)
         return self._own[chosen]
 
 

@@ -4,8 +4,7 @@ from dataclasses import dataclass
 
 from planner.problem.cost_evaluation import evaluate
 from planner.problem.placement_problem import Choice, PlacementProblem
-from planner.problem.tensors import Flow
-from planner.problem.units import Option, Vertex
+from planner.problem.units import Option
 from profiling.precision import Precision, Wire
 
 
@@ -36,44 +35,6 @@ def configuration_of(problem: PlacementProblem, choice: Choice) -> Configuration
         tuple(Precision(option.precision) for option in options),
         tuple(wires.items()),
     )
-
-
-def choice_of(problem: PlacementProblem, configuration: Configuration) -> Choice | None:
-    """Return the choice that a configuration stands for.
-
-    None if the problem lacks one of its options or wires, or a device is returned to, so that several
-    choices may be meant.
-    """
-    wanted = iter(zip(configuration.devices, configuration.precisions, strict=True))
-    options = [
-        0 if vertex.is_terminal else _option_number(problem, vertex, *next(wanted))
-        for vertex in problem.vertices
-    ]
-    wires = dict(configuration.wires)
-    forms = [_wire_number(flow, wires.get(flow.name)) for flow in problem.flows]
-    if None in options or None in forms:
-        return None
-    numbers = tuple(form or 0 for form in forms)
-    choice = Choice(tuple(option or 0 for option in options), numbers if any(numbers) else ())
-    return choice if configuration_of(problem, choice) == configuration else None
-
-
-def _option_number(
-    problem: PlacementProblem, vertex: Vertex, device: str, precision: Precision
-) -> int | None:
-    found = [
-        number
-        for number, option in enumerate(vertex.options)
-        if option.precision == precision
-        and problem.devices[problem.physical_device(option.device)].name == device
-    ]
-    return found[0] if len(found) == 1 else None
-
-
-def _wire_number(flow: Flow, wire: Wire | None) -> int | None:
-    if wire is None:
-        return 0
-    return next((number for number in flow.wires if flow.forms[number].name == wire), None)
 
 
 def unit_options(problem: PlacementProblem, choice: Choice) -> list[Option]:

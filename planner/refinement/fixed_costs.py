@@ -1,5 +1,6 @@
 """Planning again with the costs of an earlier plan: nothing is profiled or timed."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
@@ -8,16 +9,21 @@ from planner.deployment.build import planned_configuration
 from planner.devices.runtime import measured_devices
 from planner.errors import OutputError
 from planner.inputs.prepared_scenario import Prepared
-from planner.plan.configuration import choice_of
+from planner.plan.configuration import configuration_of
 from planner.plan.plan_record import Plan
 from planner.problem.cost_evaluation import evaluate, is_feasible
+from planner.problem.placement_problem import Choice, PlacementProblem
+from planner.problem.units import Vertex
 from planner.refinement.closed_loop import cost_error_after, formulate_and_solve
 from planner.refinement.loop_state import LoopState, SolvedPlan
 from planner.refinement.measured_scenario import MeasuredScenario
 from planner.refinement.noise_limit_search import rounds_of
 from planner.refinement.ties import margin_of, resolution_of
+from planner.scenario.loader import dump_scenario
 from planner.solver.result import OPTIMAL_GAP, replace_choice
+from planner.solver.solve import solve
 from profiling.errors import ProfileError
+from profiling.precision import Precision
 from profiling.records.profile import LatencyProfile, Profile
 
 
@@ -49,14 +55,16 @@ class FixedCosts:
         """
         if not self.profiles:
             raise OutputError(f"{self.name}: there is no profile.json beside the plan")
+        if self.plan.model_sha256 != prepared.models.graph.model_sha256:
+            raise ProfileError(f"{self.name}: is a plan of another model")
         latency = {}
         for device in measured_devices(prepared.scenario):
             if device.name not in self.profiles:
                 raise ProfileError(f"{self.name}: its costs lack the device {device.name}")
             profile = self.profiles[device.name].latency
-            check_profile(f"{self.name}: profile.json", profile, prepared.scenario, device, prepared.subject)
+            check_profile(f"{self.name}/profile.json", profile, prepared.scenario, device, prepared.subject)
             label = prepared.schemes[device.name].label
-            if profile.scheme != label:
+            if profile.scheme not in ("", label):  # a table of costs has none
                 raise ProfileError(
                     f"{self.name}: {device.name} was quantized with {profile.scheme}, here with {label}"
                 )
@@ -67,21 +75,20 @@ class FixedCosts:
 def plan_again(measured: MeasuredScenario, fixed: FixedCosts) -> tuple[LoopState, SolvedPlan]:
     """Solve under the costs of an earlier plan; where that plan is still as good, it is the plan.
 
-    It was the best of those that were timed, which another one is only predicted to be better than, by no
-    more than the gap that it had.
+    In the same scenario it is the plan in any case: it was the best of those that were timed, which another
+    one is only predicted to be better than.
     """
     state, solved = formulate_and_solve(measured, LoopState(measured.latency))
     result, free = solved.found.result, solved.found.unconstrained.problem
     if result.choice is None or result.objective is None:
         return state, solved
-    before = choice_of(free, planned_configuration(measured.prepared, fixed.plan))
+    before = _earlier_choice(measured, fixed.plan, free)
     if before is None or before == result.choice:
         return state, solved
     cost = evaluate(free, before)
-    gap = max(fixed.plan.objective.gap or 0.0, OPTIMAL_GAP)
     margin = margin_of(free, cost, resolution_of(cost_error_after(measured, state)))
-    at_most = result.objective / (1 - gap) + margin
-    if not is_feasible(free, cost) or cost.objective > at_most:
+    is_as_good = cost.objective <= result.objective * (1 + OPTIMAL_GAP) + margin
+    if not is_feasible(free, cost) or not (is_as_good or _is_of(fixed.plan, measured)):
         return state, solved
     keeps, search_state = measured.noise_limit_search.keeps(free, before, solved.found.state)
     if not keeps:
@@ -93,3 +100,38 @@ def plan_again(measured: MeasuredScenario, fixed: FixedCosts) -> tuple[LoopState
         state=search_state,
     )
     return replace(state, search_state=search_state), replace(solved, found=found)
+
+
+def _is_of(plan: Plan, measured: MeasuredScenario) -> bool:
+    """Return whether a plan was made of the same scenario."""
+    before, now = bytes(plan.scenario), dump_scenario(measured.scenario)
+    return bool(json.loads(before) == json.loads(now))
+
+
+def _earlier_choice(measured: MeasuredScenario, plan: Plan, problem: PlacementProblem) -> Choice | None:
+    """Return the choice that a plan stands for; None if the problem has other devices, options or wires.
+
+    A device that is returned to may stand for several choices: the cheapest is taken.
+    """
+    if not set(plan.devices().values()) <= {device.name for device in measured.scenario.devices}:
+        return None
+    configuration = planned_configuration(measured.prepared, plan)
+    units = iter(zip(configuration.devices, configuration.precisions, strict=True))
+    keep = [
+        list(range(len(vertex.options))) if vertex.is_terminal else _options_of(problem, vertex, *next(units))
+        for vertex in problem.vertices
+    ]
+    if not all(keep):
+        return None
+    choice = solve(problem.with_options(keep), measured.options).choice
+    full = None if choice is None else choice.lift_to_full(keep)
+    return full if full is not None and configuration_of(problem, full) == configuration else None
+
+
+def _options_of(problem: PlacementProblem, vertex: Vertex, device: str, precision: Precision) -> list[int]:
+    return [
+        number
+        for number, option in enumerate(vertex.options)
+        if option.precision == precision
+        and problem.devices[problem.physical_device(option.device)].name == device
+    ]

@@ -10,9 +10,12 @@ from pathlib import Path
 import msgspec
 
 from planner.deployment.built_models import BuiltModels
+from planner.devices.runtime import is_measured_here, origin_of, runtime_of
 from planner.inputs.prepared_scenario import Prepared
 from planner.plan.configuration import Configuration
 from planner.refinement.time_in_place import time_in_place
+from planner.scenario.device_schema import DeviceSpec
+from planner.scenario.schema import Scenario
 from profiling.latency.plan_corrections import PlanTiming
 from profiling.on_device.kernels import KernelTimes
 from profiling.on_device.processor import cpu_description
@@ -59,7 +62,7 @@ def _entry(prepared: Prepared, latency: Mapping[str, LatencyProfile], configurat
         time_in_place,
         subject=prepared.subject.fingerprint,
         schemes=repr(sorted((name, scheme.label) for name, scheme in prepared.schemes.items())),
-        devices=repr(scenario.devices),
+        devices=[_timed_as(scenario, device) for device in scenario.devices],
         source=scenario.source,
         rounds=scenario.profiling.rounds,
         profiles=content_hash(profiles=profiles.decode()),
@@ -67,6 +70,13 @@ def _entry(prepared: Prepared, latency: Mapping[str, LatencyProfile], configurat
         runtime=prepared.models.model.runtime_version,
         processor=cpu_description(),
     )
+
+
+def _timed_as(scenario: Scenario, device: DeviceSpec) -> tuple[str, ...]:
+    """Return what decides how a device's stages are timed; its watts, say, do not."""
+    origin, _ = origin_of(scenario, device)
+    settings = repr(runtime_of(origin)) if is_measured_here(origin) else ""
+    return device.name, origin.name, scenario.runtime_of(device), settings
 
 
 def _without_runs(timing: PlanTiming) -> PlanTiming:

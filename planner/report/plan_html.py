@@ -370,6 +370,8 @@ def _cut_rows(plan: Plan, formatted: FormattedValues) -> Iterator[Cells]:
 
 def _proof_rows(plan: Plan, formatted: FormattedValues) -> Iterator[Cells]:
     yield "status", formatted("text", "status") + of_costs_text(plan.noisy_costs, plan.cost_doubt)
+    if plan.costs_of:
+        yield "costs", f"those of {plan.costs_of}: no device was profiled, and no plan timed to choose one"
     if why := why_feasible(plan):
         yield "why it is not proved optimal", why
     if tie := tie_text(plan):

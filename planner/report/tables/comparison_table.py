@@ -66,7 +66,10 @@ def untimed_lines(comparison: Comparison) -> Iterator[str]:
     numbers = [str(plan.number) for plan in comparison.plans if not plan.timed]
     if timed and numbers:
         plans = "plan" if len(numbers) == 1 else "plans"
-        yield f"{plans} {names_text(numbers, _MOST_NAMED)}: not timed, the latency is that of the profiles"
+        named = names_text(numbers, _MOST_NAMED)
+        yield f"{plans} {named}: not timed, priced by profiles that the timed plans corrected"
+    elif numbers and comparison.fleet is None:
+        yield "plans are not timed in place: no device whose costs they take is measured on this machine"
     if timed and any(row.baselines for row in comparison.rows):
         yield "baselines are not timed, but those that are one of the plans"
 

@@ -61,7 +61,7 @@ def reproduced_text(name: str, before: Plan, after: Plan) -> str:
         for one, other in zip(before.assignments, after.assignments, strict=True)
     )
     what = f"{counted(moved, 'unit')} moved" if moved else "the same plan"
-    return f"with the costs of {name}, nothing profiled or timed: {what}"
+    return f"with the costs of {name}, no device profiled, no plan timed to choose one: {what}"
 
 
 def undelivered_text(outcome: Outcome) -> str:

@@ -1,6 +1,6 @@
 """A simpler plan that costs hardly more: fewer tensors that change their precision or their device."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from math import inf
 from typing import NamedTuple
 
@@ -30,8 +30,8 @@ def simpler_plan(problem: PlacementProblem, choice: Choice, at_most: float) -> C
     """Return a feasible plan with fewer changes whose objective is at most `at_most`, else the same plan.
 
     Neighbouring units on one device and in one precision take the device, the precision, or both, of a
-    neighbour, as long as that takes changes away; of several such steps the one that takes away most
-    comes first, and of equal ones the cheapest.
+    neighbour, and neighbouring units on one device take that of a neighbour, as long as that takes changes
+    away; of several such steps the one that takes away most comes first, and of equal ones the cheapest.
     """
     found = _Simplification(problem, choice, at_most).run()
     cost = evaluate(problem, found)
@@ -68,25 +68,38 @@ class _Simplification:
         return self._with_used_wires(self.state.choice)
 
     def _steps(self) -> Iterator[_Step]:
-        for group in self._groups():
+        for options in self._changes_of_groups():
+            if None not in options.values() and (step := self._tried(_numbers(options))) is not None:
+                yield step
+
+    def _changes_of_groups(self) -> Iterator[dict[int, int | None]]:
+        """Yield what groups of units could become: unit -> its option, None where it has none."""
+        for group in self._groups([_kind(option) for option in self.state.chosen]):
             own = _kind(self.state.chosen[group[0]])
             for kind in self._kinds_around(group, own):
-                options = self._options_in(group, kind)
-                if options and (step := self._tried(options)) is not None:
-                    yield step
+                yield {unit: self._option_in(unit, kind) for unit in group}
+        for group in self._groups([option.device for option in self.state.chosen]):
+            own = _kind(self.state.chosen[group[0]])
+            for device in sorted({kind.device for kind in self._kinds_around(group, own)} - {own.device}):
+                kinds = ((unit, Kind(device, self.state.chosen[unit].precision)) for unit in group)
+                yield {unit: self._option_in(unit, kind) for unit, kind in kinds}
 
-    def _groups(self) -> list[list[int]]:
-        """Return connected units of one kind, and terminals nowhere."""
-        chosen, vertices = self.state.chosen, self.problem.vertices
+    def _groups(self, shared: Sequence[object]) -> list[list[int]]:
+        """Return connected units that share something, terminals nowhere.
+
+        Parameters
+        ----------
+        shared
+            Of each vertex.
+        """
+        vertices = self.problem.vertices
         alike = nx.Graph()
         alike.add_nodes_from(v for v, vertex in enumerate(vertices) if not vertex.is_terminal)
         alike.add_edges_from(
             (flow.producer, reader)
             for flow in self.problem.flows
             for reader in flow.consumers
-            if flow.producer in alike
-            and reader in alike
-            and _kind(chosen[flow.producer]) == _kind(chosen[reader])
+            if flow.producer in alike and reader in alike and shared[flow.producer] == shared[reader]
         )
         return [sorted(group) for group in nx.connected_components(alike)]
 
@@ -105,14 +118,9 @@ class _Simplification:
         }
         return sorted(kinds - {own})
 
-    def _options_in(self, group: list[int], kind: Kind) -> list[tuple[int, int]]:
-        """Return units' options in a kind, in float where one lacks it; none if one has neither."""
-        numbers = [
-            self.options[unit].get(kind, self.options[unit].get(Kind(kind.device, _FLOAT))) for unit in group
-        ]
-        return (
-            [] if None in numbers else [(u, n) for u, n in zip(group, numbers, strict=True) if n is not None]
-        )
+    def _option_in(self, unit: int, kind: Kind) -> int | None:
+        """Return a unit's option of a kind, in float where it lacks the precision; None if it has neither."""
+        return self.options[unit].get(kind, self.options[unit].get(Kind(kind.device, _FLOAT)))
 
     def _tried(self, options: list[tuple[int, int]]) -> _Step | None:
         """Return a step if it leaves fewer changes, keeps all limits and is cheap enough."""
@@ -137,6 +145,10 @@ class _Simplification:
 
 
 _FLOAT = "fp32"
+
+
+def _numbers(options: Mapping[int, int | None]) -> list[tuple[int, int]]:
+    return [(unit, number) for unit, number in options.items() if number is not None]
 
 
 def _kind(option: Option) -> Kind:

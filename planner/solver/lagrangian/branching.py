@@ -133,6 +133,8 @@ def _device_sets(problem: PlacementProblem, node: Node) -> tuple[Restriction, ..
     devices = {option.device for option in options[split]}
     allowed = node.within.devices.get(split, frozenset(devices))
     # From the front of the order on, so long as less than half of the mixture is there.
+    if len(allowed) <= 1:  # a mixture of a bound that ended early may lie outside the restriction
+        return ()
     in_order = sorted(allowed, key=lambda d: (sum(after == d for _, after in node.within.order), d))
     first, part = {in_order[0]}, shares[split].get(in_order[0], 0.0)
     for device in in_order[1:-1]:

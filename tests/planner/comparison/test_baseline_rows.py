@@ -10,6 +10,7 @@ from planner.comparison.baselines import baselines
 from planner.comparison.comparison_record import Row
 from planner.comparison.plan_registry import PlanRegistry
 from planner.comparison.sweep_points import Sweep, SweepPoints, UnreachableBudgetError
+from planner.comparison.timed_sweep import ShownCosts
 
 BANDWIDTHS = (0.02, 1.0, 40.0)
 
@@ -40,7 +41,7 @@ def silent(*_: object) -> None:
 
 
 def with_baselines(points, rows, rivals=None) -> list[Row]:
-    return list(add_baselines(points, rows, rivals or PlanRegistry(points), 1, silent))
+    return list(add_baselines(points, rows, rivals or PlanRegistry(points), 1, silent, ShownCosts.of(points)))
 
 
 def test_each_row_has_what_each_simpler_way_comes_to_at_its_own_bandwidth(basis):

@@ -9,6 +9,7 @@ from planner.comparison.bandwidth_and_budget_sweep import CompareRequest, compar
 from planner.comparison.bandwidth_values import parse_bandwidths
 from planner.comparison.sweep_points import Sweep, SweepPoints
 from planner.problem.cost_evaluation import evaluate
+from planner.problem.quantities import CostMetric
 from planner.refinement.closed_loop import corrected
 from planner.report.tables.comparison_table import untimed_lines
 
@@ -68,7 +69,8 @@ def test_where_no_device_runs_here_nothing_is_timed(small, monkeypatch):
     assert not any(plan.timed for plan in timed.plans)
     assert timed.pieces == priced.pieces
     assert timed.rows == priced.rows
-    assert list(untimed_lines(timed)) == []
+    (line,) = untimed_lines(timed)
+    assert line.startswith("plans are not timed in place")
 
 
 def test_plans_that_were_not_timed_are_named(found):
@@ -76,3 +78,31 @@ def test_plans_that_were_not_timed_are_named(found):
     record = msgspec.structs.replace(found.record, plans=tuple(plans))
     first, *_ = untimed_lines(record)
     assert first.startswith("plan 0: not timed")
+
+
+def test_a_plan_on_one_device_is_not_better_than_the_best_on_one_device(found):
+    for row in found.record.rows:
+        plan = found.record.plans[row.plan]
+        if len(set(plan.devices)) == 1:
+            assert row.baselines["one device, mixed precision"] <= row.objective * (1 + 1e-9)
+            assert row.joint_gain <= 1e-9
+
+
+def test_the_front_has_each_timed_plan_that_none_beats(small):
+    sweep = Sweep(parse_bandwidths("0.01,1000", (), small.scenario))
+    request = CompareRequest(axes=(CostMetric.LATENCY, CostMetric.NOISE), corners=4)
+    record = compare_timed(small, sweep, request).record
+    points = {point.plan: point.values for point in record.front.points}
+    own = small.scenario.links[0].bandwidth_mbit_per_s
+    for plan in record.plans:
+        latency, noise = plan.latency_s(own), plan.noise_relative_rms
+        if plan.number in points:
+            assert points[plan.number]["latency"] == pytest.approx(latency, rel=1e-6)
+        elif plan.timed:
+            assert any(
+                one["latency"] <= latency * (1 + 1e-6) and one["noise"] <= noise * (1 + 1e-6)
+                for one in points.values()
+            )
+    rows = [(values["latency"], values["noise"]) for values in points.values()]
+    assert rows == sorted(rows)
+    assert [noise for _, noise in rows] == sorted((noise for _, noise in rows), reverse=True)

@@ -18,6 +18,7 @@ from planner.output.plan_folder import read_fixed_costs, read_plan, write_outcom
 from planner.refinement import measured_scenario
 from planner.run import plan_scenario
 from profiling.errors import ProfileError
+from profiling.precision import Precision
 
 TWO = {
     "devices": [{"name": "a"}, {"name": "b", "scaled_from": "a", "speedup": 50.0}],
@@ -61,6 +62,7 @@ def test_the_same_plan_comes_back_at_the_same_costs(planned, path):
     assert after.objective.value == pytest.approx(before.objective.value, rel=1e-9)
     assert after.predicted.compute_s == pytest.approx(before.predicted.compute_s)
     assert after.loop == ()
+    assert after.costs_of == str(folder.parent / path)
 
 
 @pytest.mark.usefixtures("nothing_is_timed")
@@ -102,7 +104,7 @@ def test_the_command_and_the_function_say_the_same(planned, tmp_path, capsys):
     arguments = [str(tmp_path / "s.yaml"), "--reproduce", str(folder), "--out", str(tmp_path / "again")]
     with pytest.raises(SystemExit, match="0"):
         main(arguments)
-    assert "nothing profiled or timed: the same plan" in " ".join(capsys.readouterr().out.split())
+    assert "no plan timed to choose one: the same plan" in " ".join(capsys.readouterr().out.split())
     result = sq.plan(tmp_path / "s.yaml", reproduce=folder)
     assert result.plan.assignments == read_plan(tmp_path / "again").assignments
 
@@ -121,3 +123,48 @@ def test_a_plan_of_other_units_is_refused(planned):
     shorter = msgspec.structs.replace(fixed.plan, assignments=fixed.plan.assignments[1:])
     with pytest.raises(OutputError, match="do not fit"):
         plan_scenario(scenario, fixed=replace(fixed, plan=shorter))
+
+
+def test_a_plan_with_a_gap_comes_back_in_its_scenario_and_is_bettered_in_another(planned):
+    scenario, folder = planned
+    fixed = read_fixed_costs(folder)
+    units = fixed.plan.assignments
+    worse = [msgspec.structs.replace(one, device="a", precision=Precision.FP32) for one in units]
+    objective = msgspec.structs.replace(fixed.plan.objective, gap=1.0)
+    slow = replace(
+        fixed,
+        plan=msgspec.structs.replace(fixed.plan, assignments=tuple(worse), cuts=(), objective=objective),
+    )
+    again = plan_scenario(scenario, fixed=slow).plan
+    assert again.devices() == dict.fromkeys(again.devices(), "a")
+    other = scenario.model_copy(update={"solver": scenario.solver.model_copy(update={"time_limit_s": 31.0})})
+    best, found = plan_scenario(scenario, fixed=fixed).plan, plan_scenario(other, fixed=slow).plan
+    assert found.objective.value <= best.objective.value * 1.006
+
+
+def test_a_device_that_is_gone_leaves_its_costs_for_others(planned):
+    scenario, folder = planned
+    fixed = read_fixed_costs(folder)
+    away = [msgspec.structs.replace(one, device="c") for one in fixed.plan.assignments]
+    renamed = replace(fixed, plan=msgspec.structs.replace(fixed.plan, assignments=tuple(away), cuts=()))
+    assert plan_scenario(scenario, fixed=renamed).plan.status in ("optimal", "feasible")
+
+
+def test_devices_that_are_returned_to_give_the_same_plan(tmp_path):
+    devices = [{**device, "visits": 2} for device in TWO["devices"]]
+    scenario = scenario_around(tmp_path, models.residual(), samples(), **TWO | {"devices": devices})
+    write_outcome(plan_scenario(scenario), tmp_path / "plan")
+    fixed = read_fixed_costs(tmp_path / "plan")
+    assert plan_scenario(scenario, fixed=fixed).plan.assignments == fixed.plan.assignments
+
+
+def test_costs_from_a_table_come_back(planned, tmp_path):
+    _, folder = planned
+    profile = read_fixed_costs(folder).profiles["a"].latency
+    rows = [f"{row.unit},{row.precision},{row.seconds}" for row in profile.units]
+    (tmp_path / "own.csv").write_text("\n".join(["unit,precision,seconds", *rows]))
+    devices = [{"name": "a", "profile": str(tmp_path / "own.csv")}, *TWO["devices"][1:]]
+    own = scenario_around(tmp_path, models.residual(), samples(), **TWO | {"devices": devices})
+    write_outcome(plan_scenario(own), tmp_path / "plan")
+    fixed = read_fixed_costs(tmp_path / "plan")
+    assert plan_scenario(own, fixed=fixed).plan.assignments == fixed.plan.assignments
