@@ -12,7 +12,7 @@ from planner.costs.noise_saturation import (
 )
 from planner.inputs.calibrated_model import CalibratedModel
 from planner.scenario.schema import Scenario
-from profiling.noise.measure_noise import scale_to_int16
+from profiling.noise.measure_noise import HUNDRED_RUNS, scale_to_int16
 from profiling.noise.noise_sources import largest_sources, with_better
 from profiling.on_device.processor import cpu_description
 from profiling.progress import Progress, silent
@@ -30,7 +30,7 @@ from profiling.records.profile import NoiseProfile
 _ALONE_WORK, _ALONE_LEAST, _ALONE_MOST = 8e9, 2, 8
 _ALL_WORK, _ALL_MOST = 1.3e11, 64
 _LAW_WORK, _LAW_LEAST = 8e10, 16
-_AGAIN_WORK = 1e12  # of all sources; a model that takes longer is not measured twice
+_AGAIN_WORK = 2 * HUNDRED_RUNS.multiplications  # of all sources, each half a run: then errors end with blocks
 
 
 def noise_profiles(

@@ -1,22 +1,29 @@
 """Quantization noise at the outputs, one tensor and one unit's weights at a time."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
 
 import onnxruntime as ort
 
 from profiling.arrays import Feeds
+from profiling.graph.operator_graph import Unit
 from profiling.graph.unit_graph import ModelGraph
 from profiling.noise.float16_noise import float16_power
+from profiling.noise.noise_blocks import FollowedChanges, RunBudget, blocks_within
 from profiling.noise.noise_pair import NO_NOISE, NoisePair, tap_over_output
 from profiling.noise.noise_sources import NoiseSources
+from profiling.noise.rounded_sources import RoundedSources
 from profiling.noise.suffix_runner import SuffixRunner
 from profiling.onnx_io.external_weights import delete_files
 from profiling.progress import Progress, silent
 from profiling.quantization.calibration import Calibration
-from profiling.quantization.fake_quantization import tensor_roundings, weight_roundings
 from profiling.quantization.int16_activations import STEPS
-from profiling.quantization.qdq_model import quantize
 from profiling.records.profile import NoiseProfile, TensorNoise, UnitNoise
+
+NOISE_STEP = "noise, in runs of the model"
+HUNDRED_RUNS = RunBudget(runs=100.0, multiplications=3e11)
+"""A profile takes a hundred runs of a large model; a small one's changes are all followed to its outputs."""
 
 
 def measure_noise(
@@ -29,7 +36,8 @@ def measure_noise(
 ) -> NoiseProfile:
     """Quantize one tensor, or one unit's weights and inner tensors, at a time and run what lies behind.
 
-    Noise is taken where it adds up (see `profiling.noise.noise_taps`).
+    Noise is taken where it adds up (see `profiling.noise.noise_taps`). What lies behind ends with the model,
+    or where that would cost too much, with a block of units (see `profiling.noise.noise_blocks`).
 
     Parameters
     ----------
@@ -42,47 +50,11 @@ def measure_noise(
     only
         What is measured, if not everything; the profile has no other rows.
     """
-    chosen = calibration.of(graph.quantizable_nodes)
-    quantized = quantize(graph.model, chosen, calibration.ranges, graph.guarded_nodes)
-    quantizers = tensor_roundings(quantized)
-    weights = weight_roundings(quantized)
-    runner = SuffixRunner(graph, samples)
-    boundary = [
-        name
-        for name in graph.boundary_tensors()
-        if name in quantizers and known_tensors is None and (only is None or name in only.tensors)
-    ]
-    rounded_units = {
-        unit.name for unit in graph.units if unit.quantizable and (only is None or unit.name in only.units)
-    }
-    total = len(boundary) + len(rounded_units)
-    tensors, units = dict[str, NoisePair](), dict[str, NoisePair]()
-    float16_errors = dict[str, float | None]()
-
-    def measure_tensors(names: Iterable[str]) -> None:
-        for name in boundary:
-            if name in names:
-                tensors[name] = runner.tensor_noise(quantizers[name])
-                float16_errors[name] = runner.float16_error(quantizers[name])
-                progress("noise", len(tensors) + len(units), total)
-
-    measure_tensors(graph.inputs)
-    for unit in graph.units:
-        if unit.name in rounded_units:
-            inside = set(unit.nodes)
-            nodes = [node for node in graph.model.graph.node if node.name in inside]
-            written = [name for node in nodes for name in node.output]
-            inner = [quantizers[n] for n in written if n in quantizers and n not in unit.outputs]
-            unit_weights = {n: weights[n].rounded(n) for node in nodes for n in node.input if n in weights}
-            rounded = runner.outputs_of_rounded_unit(inner, unit_weights) if inner or unit_weights else None
-            delete_files(unit_weights.values())  # large ones are files, one set per unit
-            runner.advance()
-            units[unit.name] = runner.noise_of(rounded) if rounded else NO_NOISE
-            progress("noise", len(tensors) + len(units), total)
-        else:
-            runner.advance()
-        measure_tensors(unit.outputs)
-    ratio = tap_over_output([*tensors.values(), *units.values()])
+    sources = RoundedSources.of(graph, calibration, only)
+    if known_tensors is not None:
+        sources = replace(sources, boundary=())
+    found = follow_sources(sources, samples, HUNDRED_RUNS, progress)
+    ratio = tap_over_output([*found.tensors.values(), *found.units.values()])
     return NoiseProfile(
         model_sha256=graph.model_sha256,
         runtime_version=ort.__version__,
@@ -90,11 +62,116 @@ def measure_noise(
         samples=len(samples),
         tensors=known_tensors
         or tuple(
-            TensorNoise(name, power := noise.summable(ratio), float16_power(power, float16_errors[name]))
-            for name, noise in tensors.items()
+            TensorNoise(
+                name, power := noise.summable(ratio), float16_power(power, found.float16_errors[name])
+            )
+            for name, noise in found.tensors.items()
         ),
-        units=tuple(UnitNoise(name, noise.summable(ratio)) for name, noise in units.items()),
+        units=tuple(UnitNoise(name, noise.summable(ratio)) for name, noise in found.units.items()),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class FoundNoise:
+    """Noise of single sources.
+
+    Parameters
+    ----------
+    tensors, units
+        By name.
+    float16_errors
+        Of each tensor: squared error as float16 over that of it quantized; None if it overflows.
+    """
+
+    tensors: dict[str, NoisePair] = field(default_factory=dict)
+    units: dict[str, NoisePair] = field(default_factory=dict)
+    float16_errors: dict[str, float | None] = field(default_factory=dict)
+
+
+def follow_sources(
+    sources: RoundedSources, samples: Sequence[Feeds], budget: RunBudget, progress: Progress = silent
+) -> FoundNoise:
+    """Follow each source to the outputs, or to the end of a block where the budget allows no more runs.
+
+    Parameters
+    ----------
+    samples
+        The noise is their mean.
+    progress
+        Told how many runs of the whole model on one sample are done.
+    """
+    changes = sources.changes()
+    ends = blocks_within(changes, budget.runs_per_sample(sum(changes.work), len(samples)))
+    walk = _Walk(sources, SuffixRunner(sources.graph, samples), _Runs(changes, ends, len(samples), progress))
+    for start, end in pairwise((0, *ends)):
+        walk.follow_block(start, end)
+    return walk.found
+
+
+class _Walk:
+    """Goes along the units once and follows every source from where it is."""
+
+    def __init__(self, sources: RoundedSources, runner: SuffixRunner, runs: "_Runs") -> None:
+        self._sources, self._runner, self._runs = sources, runner, runs
+        self.found = FoundNoise()
+
+    def follow_block(self, start: int, end: int) -> None:
+        """Follow the sources of a block, and those of the inputs in the first one."""
+        units = self._sources.graph.units
+        if end < len(units):
+            quantizers, weights = self._sources.of_block(start, end)
+            self._runner.begin_block(end, quantizers, weights)
+            delete_files(weights.values())  # large ones are files, one set per block or unit
+            self._runs.began(start, end)
+        else:
+            self._runner.begin_last_block()
+        if not start:
+            self._follow_tensors(self._sources.graph.inputs, 0)
+        for unit in units[start:end]:
+            if unit.name in self._sources.units:
+                self._follow_unit(unit)
+            else:
+                self._runner.advance()
+            self._follow_tensors(unit.outputs, unit.index + 1)
+
+    def _follow_unit(self, unit: Unit) -> None:
+        inner, weights = self._sources.of_unit(unit)
+        rounded = self._runner.outputs_of_rounded_unit(inner, weights) if inner or weights else None
+        delete_files(weights.values())
+        self._runner.advance()
+        self.found.units[unit.name] = self._runner.noise_of(rounded) if rounded else NO_NOISE
+        self._runs.followed(unit.index)
+
+    def _follow_tensors(self, names: Collection[str], place: int) -> None:
+        for name in self._sources.boundary:
+            if name in names:
+                rounding = self._sources.tensors[name]
+                self.found.tensors[name] = self._runner.tensor_noise(rounding)
+                self.found.float16_errors[name] = self._runner.float16_error(rounding)
+                self._runs.followed(place)
+
+
+class _Runs:
+    """Reports how much is done, in runs of the whole model: what lies far in front takes the longest."""
+
+    def __init__(
+        self, changes: FollowedChanges, ends: Sequence[int], samples: int, progress: Progress
+    ) -> None:
+        self._changes, self._ends, self._samples, self._progress = changes, ends, samples, progress
+        self._done = 0.0
+
+    def began(self, start: int, end: int) -> None:
+        """Count what the end of a block took."""
+        self._report(self._changes.runs_for_end(start, end))
+
+    def followed(self, place: int) -> None:
+        """Count a change that was followed from a place."""
+        self._report(self._changes.share(place, self._changes.end_for(place, self._ends)))
+
+    def _report(self, runs: float) -> None:
+        self._done += runs
+        total = max(1, round(self._changes.runs(self._ends) * self._samples))
+        self._progress(NOISE_STEP, min(total, round(self._done * self._samples)), total)
 
 
 def scale_to_int16(tensors: Sequence[TensorNoise]) -> tuple[TensorNoise, ...]:

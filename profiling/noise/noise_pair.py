@@ -66,6 +66,65 @@ class NoiseEnds:
         return NoisePair(_power(noisy, exact, self.taps), _power(noisy, exact, self.outputs))
 
 
+@dataclass(frozen=True, slots=True)
+class NoiseGain:
+    """How much noise at the taps and at the outputs goes with noise of one in a tensor before them."""
+
+    tap: float = 1.0
+    output: float = 1.0
+
+    @classmethod
+    def between(cls, before: float, ends: NoisePair) -> "NoiseGain":
+        """Return the gain by the noise that the same change makes in a tensor and at the ends.
+
+        It is one where the change makes none in the tensor, or is no number.
+        """
+        if not 0 < before < np.inf or not np.isfinite([ends.tap, ends.output]).all():
+            return cls()
+        return cls(ends.tap / before, ends.output / before)
+
+
+@dataclass(frozen=True, slots=True)
+class CutEnds:
+    """Where noise is taken in the middle of a model, and what it makes of it at the end.
+
+    Parameters
+    ----------
+    gains
+        Of each tensor that crosses there and can be changed in front of it.
+    """
+
+    gains: Mapping[str, NoiseGain]
+
+    @property
+    def tensors(self) -> tuple[str, ...]:
+        """The names of all of them."""
+        return tuple(self.gains)
+
+    def noise(self, noisy: Sequence[Mapping[str, Array]], exact: Sequence[Mapping[str, Array]]) -> NoisePair:
+        """Return the noise of one source at the taps and at the outputs: that through each tensor, summed.
+
+        Parameters
+        ----------
+        noisy, exact
+            Of each sample: tensor -> values, at least for all `tensors`.
+        """
+        tap = output = 0.0
+        for name, gain in self.gains.items():
+            power = tensor_noise(name, noisy, exact)
+            if power:  # what is infinite stays so, whatever the gain
+                tap += power * gain.tap if gain.tap else 0.0
+                output += power * gain.output if gain.output else 0.0
+        return NoisePair(tap, output)
+
+
+def tensor_noise(
+    name: str, noisy: Sequence[Mapping[str, Array]], exact: Sequence[Mapping[str, Array]]
+) -> float:
+    """Return squared error over squared values of a tensor, all samples together."""
+    return noise_power(({name: row[name]} for row in noisy), ({name: row[name]} for row in exact))
+
+
 def tap_over_output(sources: Iterable[NoisePair]) -> float:
     """Return how much larger noise is at the taps than at the outputs, in the median of all sources."""
     ratios = [noise.tap / noise.output for noise in sources if noise.tap and noise.output]
