@@ -165,23 +165,30 @@ def _noise_ratios(scenario: Scenario, plans: int) -> list[float]:
 def table(found: dict[str, Found]) -> Table:
     """Return what each network is and took."""
     shown = Table(
-        "network", "units (int8)", "GFLOPs", "10^6 weights", "planned in s", "longest steps, s",
+        "network", "units (int8)", "GFLOPs", "10^6 weights", "planned in s",
         "noise: runs", "each alone, a sample", "plan / fp32, predicted", "measured",
     )  # fmt: skip
     for name, one in found.items():
-        longest = sorted(one.steps.items(), key=lambda step: -step[1])[:5]
         shown.add_row(
             name,
             f"{one.units} ({one.quantizable})",
             f"{one.gflops:.3g}",
             f"{one.weights / 1e6:.3g}",
             f"{one.seconds:.0f}",
-            ", ".join(f"{what} {seconds:.0f}" for what, seconds in longest),
             f"{one.runs}",
             f"{one.alone_runs:.0f}",
             f"{one.ratio_predicted:.3f}",
             f"{one.ratio_measured:.3f}",
         )
+    return shown
+
+
+def steps_table(found: dict[str, Found]) -> Table:
+    """Return what planning spent its seconds on, the longest first."""
+    shown = Table("network", "step", "s")
+    for name, one in found.items():
+        for what, seconds in sorted(one.steps.items(), key=lambda step: -step[1]):
+            shown.add_row(name, what, f"{seconds:.1f}")
     return shown
 
 
@@ -227,6 +234,7 @@ def main() -> None:
             )
         found[name] = msgspec.json.decode(done.stdout, type=Found)
     console.print(table(found))
+    console.print(steps_table(found))
     console.print(bars_table([bar for name, one in found.items() for bar in bars(name, one)]))
 
 
