@@ -1,5 +1,6 @@
 """Noise per tensor and unit, and units that quantization breaks.
 
+block_end: what single changes make of the tensors at a block's end, and that of the outputs
 float16_noise: noise of a tensor as float16, from that of it quantized
 isolated_units: units cut out of the model, in float, rounded and quantized
 measure_noise: quantization noise at the outputs, one tensor and one unit's weights at a time

@@ -6,9 +6,10 @@ from itertools import pairwise
 
 import onnxruntime as ort
 
-from profiling.arrays import Feeds
+from profiling.arrays import Array, Feeds
 from profiling.graph.operator_graph import Unit
 from profiling.graph.unit_graph import ModelGraph
+from profiling.noise.block_end import BlockEnd
 from profiling.noise.float16_noise import float16_power
 from profiling.noise.noise_blocks import FollowedChanges, RunBudget, blocks_within
 from profiling.noise.noise_pair import NO_NOISE, NoisePair, tap_over_output
@@ -113,18 +114,18 @@ class _Walk:
 
     def __init__(self, sources: RoundedSources, runner: SuffixRunner, runs: "_Runs") -> None:
         self._sources, self._runner, self._runs = sources, runner, runs
+        self._block: BlockEnd | None = None
+        self._taken: list[tuple[dict[str, NoisePair], str]] = []  # where noise goes that the block's end has
         self.found = FoundNoise()
 
     def follow_block(self, start: int, end: int) -> None:
         """Follow the sources of a block, and those of the inputs in the first one."""
         units = self._sources.graph.units
         if end < len(units):
-            quantizers, weights = self._sources.of_block(start, end)
-            self._runner.begin_block(end, quantizers, weights)
-            delete_files(weights.values())  # large ones are files, one set per block or unit
-            self._runs.began(start, end)
+            self._block = self._runner.begin_block(end)
         else:
             self._runner.begin_last_block()
+            self._block = None
         if not start:
             self._follow_tensors(self._sources.graph.inputs, 0)
         for unit in units[start:end]:
@@ -133,22 +134,37 @@ class _Walk:
             else:
                 self._runner.advance()
             self._follow_tensors(unit.outputs, unit.index + 1)
+        if self._block is not None:
+            noise = self._runner.noise_behind(self._block)
+            for (rows, name), row in zip(self._taken, noise, strict=True):
+                rows[name] = row
+            self._taken.clear()
+            self._runs.ended(start, end)
 
     def _follow_unit(self, unit: Unit) -> None:
         inner, weights = self._sources.of_unit(unit)
         rounded = self._runner.outputs_of_rounded_unit(inner, weights) if inner or weights else None
-        delete_files(weights.values())
+        delete_files(weights.values())  # large ones are files, one set per unit
         self._runner.advance()
-        self.found.units[unit.name] = self._runner.noise_of(rounded) if rounded else NO_NOISE
-        self._runs.followed(unit.index)
+        self._take(self.found.units, unit.name, rounded, unit.index)
 
     def _follow_tensors(self, names: Collection[str], place: int) -> None:
         for name in self._sources.boundary:
             if name in names:
                 rounding = self._sources.tensors[name]
-                self.found.tensors[name] = self._runner.tensor_noise(rounding)
                 self.found.float16_errors[name] = self._runner.float16_error(rounding)
-                self._runs.followed(place)
+                self._take(self.found.tensors, name, self._runner.rounded_tensor(rounding), place)
+
+    def _take(
+        self, rows: dict[str, NoisePair], name: str, changes: Sequence[dict[str, Array]] | None, place: int
+    ) -> None:
+        rows[name] = NO_NOISE
+        if changes is not None and self._block is not None:
+            self._block.take(place, self._runner.followed(changes))
+            self._taken.append((rows, name))
+        elif changes is not None:
+            rows[name] = self._runner.noise_of(changes)
+        self._runs.followed(place)
 
 
 class _Runs:
@@ -160,7 +176,7 @@ class _Runs:
         self._changes, self._ends, self._samples, self._progress = changes, ends, samples, progress
         self._done = 0.0
 
-    def began(self, start: int, end: int) -> None:
+    def ended(self, start: int, end: int) -> None:
         """Count what the end of a block took."""
         self._report(self._changes.runs_for_end(start, end))
 

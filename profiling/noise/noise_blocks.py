@@ -1,7 +1,7 @@
 """Blocks of consecutive units, to whose ends changes are followed one by one, so that runs stay few.
 
 To follow every change to the outputs takes half a model for each. To the end of a block it takes half a block
-for each. What lies behind runs once for each tensor that crosses the end, as all changes together have it.
+for each. What lies behind runs for each tensor that crosses the end, with errors of many changes at once.
 """
 
 import math
@@ -12,8 +12,8 @@ from itertools import pairwise
 import numpy as np
 
 from profiling.arrays import Array
+from profiling.noise.block_end import PARTS
 
-_RUNS_FOR_END = 2.0  # of the block, exactly and with all of its changes
 _FARTHEST = 0.5  # from where blocks would have equal work, in blocks
 
 
@@ -85,7 +85,7 @@ class FollowedChanges:
         """Return what the end of a block takes: to compute it, and to run what lies behind it."""
         if end == len(self.work):
             return 0.0
-        return _RUNS_FOR_END * self.share(start, end) + self.crossing[end] * self.share(end, len(self.work))
+        return self.share(start, end) + PARTS * self.crossing[end] * self.share(end, len(self.work))
 
     def share(self, first: int, end: int) -> float:
         """Return the share that some units have in all work."""
@@ -134,7 +134,7 @@ def blocks_within(changes: FollowedChanges, budget: float) -> tuple[int, ...]:
     Examples
     --------
     >>> model = FollowedChanges((1.0,) * 64, (1,) * 64, tuple(range(64)))
-    >>> [blocks_within(model, budget) for budget in (40.0, 20.0, 15.0)]
+    >>> [blocks_within(model, budget) for budget in (40.0, 20.0, 18.0)]
     [(64,), (32, 64), (21, 43, 64)]
     """
     cheapest: tuple[int, ...] = (len(changes.work),)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from profiling.arrays import Array
-from profiling.noise.noise_power import noise_power
+from profiling.noise.noise_power import noise_power, output_errors
 from profiling.noise.noise_taps import Tap
 
 
@@ -84,45 +84,19 @@ class NoiseGain:
         return cls(ends.tap / before, ends.output / before)
 
 
-@dataclass(frozen=True, slots=True)
-class CutEnds:
-    """Where noise is taken in the middle of a model, and what it makes of it at the end.
-
-    Parameters
-    ----------
-    gains
-        Of each tensor that crosses there and can be changed in front of it.
-    """
-
-    gains: Mapping[str, NoiseGain]
-
-    @property
-    def tensors(self) -> tuple[str, ...]:
-        """The names of all of them."""
-        return tuple(self.gains)
-
-    def noise(self, noisy: Sequence[Mapping[str, Array]], exact: Sequence[Mapping[str, Array]]) -> NoisePair:
-        """Return the noise of one source at the taps and at the outputs: that through each tensor, summed.
-
-        Parameters
-        ----------
-        noisy, exact
-            Of each sample: tensor -> values, at least for all `tensors`.
-        """
-        tap = output = 0.0
-        for name, gain in self.gains.items():
-            power = tensor_noise(name, noisy, exact)
-            if power:  # what is infinite stays so, whatever the gain
-                tap += power * gain.tap if gain.tap else 0.0
-                output += power * gain.output if gain.output else 0.0
-        return NoisePair(tap, output)
-
-
 def tensor_noise(
     name: str, noisy: Sequence[Mapping[str, Array]], exact: Sequence[Mapping[str, Array]]
 ) -> float:
-    """Return squared error over squared values of a tensor, all samples together."""
-    return noise_power(({name: row[name]} for row in noisy), ({name: row[name]} for row in exact))
+    """Return squared error over squared values of a tensor, all samples together.
+
+    It is infinite where an error is, and the squared error itself where all values are zero.
+    """
+    error = signal = 0.0
+    for actual, expected in zip(noisy, exact, strict=True):
+        for difference, values in output_errors({name: actual[name]}, {name: expected[name]}):
+            error += float(np.square(difference).sum())
+            signal += float(np.square(values).sum())
+    return error / (signal or 1.0)
 
 
 def tap_over_output(sources: Iterable[NoisePair]) -> float:

@@ -60,20 +60,6 @@ class RoundedSources:
             n: self.weights[n].rounded(n) for node in nodes for n in node.input if n in self.weights
         }
 
-    def of_block(self, start: int, end: int) -> tuple[list[TensorRounding], dict[str, onnx.TensorProto]]:
-        """Return all roundings of some units and of the tensors that they write; of inputs with the first."""
-        units = self.graph.units[start:end]
-        written = {name for unit in units for name in unit.outputs}
-        written |= set(self.graph.inputs) if not start else set()
-        quantizers = [self.tensors[name] for name in self.boundary if name in written]
-        weights: dict[str, onnx.TensorProto] = {}
-        for unit in units:
-            if unit.name in self.units:
-                inner, unit_weights = self.of_unit(unit)
-                quantizers += inner
-                weights |= unit_weights
-        return quantizers, weights
-
     def changes(self) -> FollowedChanges:
         """Return what is followed through the model: each tensor and each unit."""
         units = self.graph.units

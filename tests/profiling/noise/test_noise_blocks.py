@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from profiling.noise.block_end import PARTS
 from profiling.noise.noise_blocks import FollowedChanges, RunBudget, blocks_within
 
 
@@ -25,8 +26,8 @@ def runs_counted(changes: FollowedChanges, ends: tuple[int, ...]) -> float:
         times[place:end] += 1
     start = 0
     for end in ends[:-1]:
-        times[start:end] += 2
-        times[end:] += changes.crossing[end]
+        times[start:end] += 1
+        times[end:] += PARTS * changes.crossing[end]
         start = end
     return float(times @ changes.work) / sum(changes.work)
 
@@ -52,10 +53,11 @@ def test_changes_are_followed_to_the_outputs_where_the_budget_allows_it(changes)
 
 
 @pytest.mark.parametrize("units", [50, 300, 1000, 2000])
-def test_a_hundred_runs_do_for_two_samples_however_many_units(units):
+def test_runs_grow_with_the_root_of_the_number_of_units(units):
     changes = FollowedChanges((1.0,) * units, (1,) * units, tuple(range(units)) * 2)
-    assert 2 * changes.runs(blocks_within(changes, 50.0)) <= 130
-    assert 2 * changes.runs((units,)) == pytest.approx(2 * (units + 1))
+    runs = changes.runs(blocks_within(changes, 1.0))
+    assert runs <= np.sqrt(PARTS * 2 * units) + 1
+    assert changes.runs((units,)) == pytest.approx(units + 1)
 
 
 def test_blocks_end_where_the_fewest_tensors_cross():
