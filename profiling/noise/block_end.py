@@ -12,7 +12,7 @@ from profiling.arrays import Array
 from profiling.noise.noise_pair import NoiseGain, NoisePair, tensor_noise
 from profiling.noise.noise_power import UNBOUNDED
 
-PARTS = 4
+PARTS = 3
 """Of a block: what is behind it makes more or less of errors, the farther in front of the end they begin."""
 
 

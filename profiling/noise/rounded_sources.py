@@ -1,7 +1,7 @@
 """What is rounded in a quantized model: tensors between units, and the units' weights and inner tensors."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import onnx
 
@@ -46,9 +46,13 @@ class RoundedSources:
         tensors = tensor_roundings(quantized)
         boundary = [name for name in graph.boundary_tensors() if name in tensors]
         units = frozenset(unit.name for unit in graph.units if unit.quantizable)
-        if only is not None:
-            boundary, units = [name for name in boundary if name in only.tensors], units & only.units
-        return cls(graph, tensors, weight_roundings(quantized), boundary, units)
+        every = cls(graph, tensors, weight_roundings(quantized), boundary, units)
+        return every if only is None else every.restricted(only)
+
+    def restricted(self, only: NoiseSources) -> "RoundedSources":
+        """Return some of the sources."""
+        boundary = [name for name in self.boundary if name in only.tensors]
+        return replace(self, boundary=boundary, units=self.units & only.units)
 
     def of_unit(self, unit: Unit) -> tuple[list[TensorRounding], dict[str, onnx.TensorProto]]:
         """Return the roundings inside a unit: of its inner tensors and of its weights."""
