@@ -84,7 +84,7 @@ def run_one(name: str, count: int) -> list[Plan]:
         samples = list(prepared.subject.calibration.spread(scenario.profiling.noise_samples).samples)
         exact = [run_session(reference, feeds) for feeds in samples]
         plans = []
-        for number, int8 in enumerate(_random_plans(prepared, count)):
+        for number, int8 in enumerate(random_plans(prepared, count)):
             mix = graph.resolve_precisions(dict.fromkeys(int8, Precision.INT8))
             mixed = rebuild(graph, calibration.at(mix), prepared.ranges)
             turns = take_turns([(graph.model, samples[0]), (mixed, samples[0])])
@@ -125,7 +125,7 @@ def scenario_of(name: str, folder: Path) -> Scenario:
     return scenario
 
 
-def _random_plans(prepared: Prepared, count: int) -> list[list[int]]:
+def random_plans(prepared: Prepared, count: int) -> list[list[int]]:
     """Return units in int8 of plans that switch along the order, rarely in the first, often in the last."""
     rng = np.random.default_rng(0)
     plans = []

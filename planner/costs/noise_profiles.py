@@ -14,7 +14,7 @@ from planner.costs.noise_saturation import (
 )
 from planner.inputs.calibrated_model import CalibratedModel
 from planner.scenario.schema import Scenario
-from profiling.noise.measure_noise import scale_to_int16
+from profiling.noise.measure_noise import HUNDRED_RUNS, scale_to_int16
 from profiling.noise.noise_sources import largest_sources, with_better
 from profiling.on_device.processor import cpu_description
 from profiling.progress import Progress, silent
@@ -34,7 +34,7 @@ _ALL_WORK, _ALL_MOST = 1.3e11, 64
 _LAW_WORK, _LAW_LEAST = 8e10, 16
 _MIXES_WORK, _FEWEST_MIXES, _MOST_MIXES = 1.3e12, 8, 16  # mixed models, of which large networks get fewer
 _AGAIN_LEAST, _AGAIN_SOURCES = 64, 16  # samples, more where so many sources can be measured on more
-_AGAIN_WORK = 1e12  # of all sources; a model that takes longer is not measured twice
+_AGAIN_WORK = 2 * HUNDRED_RUNS.multiplications  # of all sources, each half a run: then errors end with blocks
 
 
 def noise_profiles(

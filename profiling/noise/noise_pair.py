@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from profiling.arrays import Array
-from profiling.noise.noise_power import noise_power
+from profiling.noise.noise_power import noise_power, output_errors
 from profiling.noise.noise_taps import Tap
 
 
@@ -64,6 +64,39 @@ class NoiseEnds:
             Of each sample: tensor -> values, at least for all `tensors`.
         """
         return NoisePair(_power(noisy, exact, self.taps), _power(noisy, exact, self.outputs))
+
+
+@dataclass(frozen=True, slots=True)
+class NoiseGain:
+    """How much noise at the taps and at the outputs goes with noise of one in a tensor before them."""
+
+    tap: float = 1.0
+    output: float = 1.0
+
+    @classmethod
+    def between(cls, before: float, ends: NoisePair) -> "NoiseGain":
+        """Return the gain by the noise that the same change makes in a tensor and at the ends.
+
+        It is one where the change makes none in the tensor, or is no number.
+        """
+        if not 0 < before < np.inf or not np.isfinite([ends.tap, ends.output]).all():
+            return cls()
+        return cls(ends.tap / before, ends.output / before)
+
+
+def tensor_noise(
+    name: str, noisy: Sequence[Mapping[str, Array]], exact: Sequence[Mapping[str, Array]]
+) -> float:
+    """Return squared error over squared values of a tensor, all samples together.
+
+    It is infinite where an error is, and the squared error itself where all values are zero.
+    """
+    error = signal = 0.0
+    for actual, expected in zip(noisy, exact, strict=True):
+        for difference, values in output_errors({name: actual[name]}, {name: expected[name]}):
+            error += float(np.square(difference).sum())
+            signal += float(np.square(values).sum())
+    return error / (signal or 1.0)
 
 
 def tap_over_output(sources: Iterable[NoisePair]) -> float:

@@ -9,7 +9,6 @@ from onnx import helper, numpy_helper
 
 from profiling.arrays import Array
 from profiling.onnx_io.external_weights import is_large, iter_chunks, read_array, write_external
-from profiling.quantization.int16_activations import WIDE_TYPES, import_ms_domain
 from profiling.quantization.per_channel_weights import QUANTIZED_WEIGHT
 from profiling.quantization.qdq_model import QUANTIZED_SUFFIX
 
@@ -115,7 +114,7 @@ def with_rounded(
     quantizers: Sequence[TensorRounding],
     weights: Mapping[str, onnx.TensorProto],
 ) -> onnx.ModelProto:
-    """Return a copy where the given tensors pass through Q and DQ and the given weights are replaced."""
+    """Return a copy where the given tensors are rounded and the given weights are replaced."""
     copy = onnx.ModelProto()
     copy.CopyFrom(model)
     for init in copy.graph.initializer:
@@ -141,19 +140,23 @@ def _round_tensor(model: onnx.ModelProto, quantizer: TensorRounding) -> None:
         # An output keeps its name, and is the rounded one.
         before, rounded = f"{name}/exact", name
     _rename_ends(graph, name, before, rounded)
-    constants = []
-    for role, tensor in (("scale", quantizer.scale), ("zero", quantizer.zero_point)):
-        added = graph.initializer.add()
-        added.CopyFrom(tensor)
-        added.name = f"{name}/{role}"
-        constants.append(added.name)
-    domain = import_ms_domain(model) if quantizer.zero_point.data_type in WIDE_TYPES else ""
-    pair = [
-        helper.make_node("QuantizeLinear", [before, *constants], [f"{name}/int"], domain=domain),
-        helper.make_node("DequantizeLinear", [f"{name}/int", *constants], [rounded], domain=domain),
+    scale, zero_point = read_array(quantizer.scale), read_array(quantizer.zero_point)
+    limits = np.iinfo(zero_point.dtype)
+    for role, value in (
+        ("scale", scale),
+        ("least", limits.min - int(zero_point)),
+        ("most", limits.max - int(zero_point)),
+    ):
+        graph.initializer.append(numpy_helper.from_array(np.asarray(value, scale.dtype), f"{name}/{role}"))
+    # No QuantizeLinear: between two of them the runtime would compute in integers, and quantize weights too.
+    steps = [
+        helper.make_node("Div", [before, f"{name}/scale"], [f"{name}/divided"]),
+        helper.make_node("Round", [f"{name}/divided"], [f"{name}/integers"]),
+        helper.make_node("Clip", [f"{name}/integers", f"{name}/least", f"{name}/most"], [f"{name}/clipped"]),
+        helper.make_node("Mul", [f"{name}/clipped", f"{name}/scale"], [rounded]),
     ]
     nodes = list(graph.node)
     # Right behind its writer, or in front of all nodes if it is an input.
     position = next((i + 1 for i, node in enumerate(nodes) if before in node.output), 0)
     del graph.node[:]
-    graph.node.extend([*nodes[:position], *pair, *nodes[position:]])
+    graph.node.extend([*nodes[:position], *steps, *nodes[position:]])

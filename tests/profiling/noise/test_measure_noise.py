@@ -1,9 +1,15 @@
 import models
+import numpy as np
 import onnxruntime as ort
+import pytest
+import text_models
 from prepared_models import Prepared
 
-from profiling.noise.measure_noise import measure_noise
+from profiling.noise.measure_noise import LARGEST, follow_sources, measure_noise
+from profiling.noise.noise_blocks import RunBudget
 from profiling.noise.noise_power import noise_power
+from profiling.noise.noise_sources import NoiseSources
+from profiling.noise.rounded_sources import RoundedSources
 from profiling.quantization.qdq_model import quantize
 from profiling.runtime.open_session import Runtime, open_session, run_session
 
@@ -59,3 +65,78 @@ def test_a_scalar_constant_is_rounded_like_any_weight(tmp_path):
     profile = measure_noise(prepared.graph, prepared.calibration, prepared.samples)
     powers = {row.unit: row.power for row in profile.units}
     assert 0 <= powers[unit.name] < 1e-4
+
+
+BLOCKS = RunBudget(runs=1.0, multiplications=0.0)  # too little for anything else
+WHOLE = RunBudget(runs=1e9, multiplications=0.0)
+
+
+def followed(prepared, budget, only=None) -> dict[str, float]:
+    found = follow_sources(
+        RoundedSources.of(prepared.graph, prepared.calibration, only), prepared.samples, budget
+    )
+    return {name: noise.tap for name, noise in (found.tensors | found.units).items()}
+
+
+def blockwise(prepared) -> tuple[dict[str, float], dict[str, float]]:
+    """Return noise followed to the ends of blocks, and to the outputs."""
+    return followed(prepared, BLOCKS), followed(prepared, WHOLE)
+
+
+def chain(folder, matrices) -> Prepared:
+    """Return a model that multiplies by one matrix after another."""
+    weights = {f"w{i}": matrix.astype(np.float32) for i, matrix in enumerate(matrices)}
+    names = ["x", *(f"x{i}" for i in range(len(matrices) - 1)), "y"]
+    steps = "".join(f"{names[i + 1]} = MatMul ({names[i]}, w{i}) " for i in range(len(matrices)))
+    model = text_models.make("(float[4, 24] x) => (float[4, 24] y) { " + steps + "}", weights)
+    return Prepared(model, folder, "chain")
+
+
+def rotation(rng):
+    return np.linalg.qr(rng.normal(size=(24, 24)))[0]
+
+
+def test_blocks_show_the_same_noise_where_units_keep_lengths(tmp_path):
+    """Rotations keep the size of an error, so that its place does not matter."""
+    rng = np.random.default_rng(0)
+    found, exact = blockwise(chain(tmp_path, [rotation(rng) for _ in range(16)]))
+    assert found != exact
+    for name, power in exact.items():
+        assert power > 0
+        assert found[name] == pytest.approx(power, rel=0.05)
+
+
+def test_the_largest_sources_are_followed_to_the_outputs(tmp_path):
+    """Behind uneven matrices errors of one size make different noise, which a common gain does not tell."""
+    rng = np.random.default_rng(0)
+    uneven = np.diag(np.geomspace(0.3, 3, 24))
+    found, exact = blockwise(chain(tmp_path, [rotation(rng) @ uneven for _ in range(16)]))
+    same = {name for name, power in found.items() if power == pytest.approx(exact[name], rel=1e-6)}
+    assert LARGEST <= len(same) < len(exact)
+    assert max(exact, key=exact.get) in same
+    assert sum(found.values()) == pytest.approx(sum(exact.values()), rel=0.25)
+
+
+@pytest.mark.parametrize("name", ["residual", "branches", "digits"])
+def test_blocks_add_up_to_the_noise_that_is_followed_to_the_outputs(name, request):
+    found, exact = blockwise(request.getfixturevalue(name))
+    assert found.keys() == exact.keys()
+    assert sum(found.values()) == pytest.approx(sum(exact.values()), rel=0.25)
+    assert {name for name, power in found.items() if power} == {
+        name for name, power in exact.items() if power
+    }
+
+
+def test_some_sources_alone_may_be_few_enough_to_be_followed_to_the_outputs(residual):
+    exact = followed(residual, WHOLE)
+    unit = next(unit.name for unit in residual.graph.units if exact.get(unit.name))
+    some = followed(residual, BLOCKS, NoiseSources(frozenset(), frozenset({unit})))
+    assert some == {unit: pytest.approx(exact[unit], rel=1e-6)}
+
+
+def test_progress_counts_runs_of_the_model_up_to_the_budget(digits):
+    told: list[tuple[str, int, int]] = []
+    measure_noise(digits.graph, digits.calibration, digits.samples, progress=lambda *row: told.append(row))
+    done = [row[1] for row in told]
+    assert done == sorted(done)
+    assert {row[2] for row in told} == {done[-1]}

@@ -4,7 +4,6 @@ import numpy as np
 import onnx
 import pytest
 
-from profiling.noise.noise_pair import NO_NOISE
 from profiling.noise.noise_power import noise_power
 from profiling.noise.suffix_runner import SuffixRunner
 from profiling.onnx_io.extract import SubmodelExtractor
@@ -39,7 +38,9 @@ def test_noise_of_each_tensor_is_that_of_the_whole_model_with_it_rounded(prepare
         names = graph.inputs if not position else graph.units[position - 1].outputs
         for name in set(names) & roundings.keys():
             expected = whole_model_noise(prepared, with_rounded(graph.model, [roundings[name]], {}))
-            assert runner.tensor_noise(roundings[name]).output == pytest.approx(expected, rel=1e-2)
+            changes = runner.rounded_tensor(roundings[name])
+            assert changes is not None
+            assert runner.noise_of(changes).output == pytest.approx(expected, rel=1e-2)
             compared += 1
         if position < len(graph.units):
             runner.advance()
@@ -60,11 +61,11 @@ def test_noise_of_a_unit_s_weights_is_that_of_the_whole_model_with_them_rounded(
         assert (expected > 0) == bool(weights)
 
 
-def test_a_tensor_that_rounding_does_not_change_makes_no_noise(prepared):
+def test_a_tensor_that_rounding_does_not_change_is_not_followed(prepared):
     roundings = tensor_roundings(quantized(prepared))
     name = prepared.graph.inputs[0]
     steps = [{name: roundings[name].rounded(feeds[name])} for feeds in prepared.samples]
-    assert SuffixRunner(prepared.graph, steps).tensor_noise(roundings[name]) is NO_NOISE
+    assert SuffixRunner(prepared.graph, steps).rounded_tensor(roundings[name]) is None
 
 
 def test_the_error_as_float16_is_the_ratio_of_both_squared_errors(prepared):

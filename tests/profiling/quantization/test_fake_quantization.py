@@ -135,9 +135,23 @@ def test_an_input_is_rounded_for_all_its_readers():
     source = make("(float[4] x) => (float[4] y) { h = Neg (x) y = Add (h, x) }", {})
     result = with_rounded(source, [TensorRounding("x", *_constants(0.25, np.int16(0)))], {})
     onnx.checker.check_model(result)
-    readers = [node.op_type for node in result.graph.node if "x" in node.input]
-    assert readers == ["QuantizeLinear"]
-    assert {entry.domain for entry in result.opset_import} == {"", "com.microsoft"}  # of Q and DQ of 16 bits
+    assert sum("x" in node.input for node in result.graph.node) == 1
+    x = np.array([0.3, -0.9, 1e6, -1e6], np.float32)
+    rounded = np.array([0.25, -1.0, 0.25 * 32767, 0.25 * -32768], np.float32)
+    assert np.array_equal(run_session(open_session(result, Runtime()), {"x": x})["y"], rounded - rounded)
+
+
+def test_the_runtime_computes_in_float_between_rounded_tensors():
+    """Between two QuantizeLinear it would quantize the weights, too, on one scale for both rows."""
+    weights = np.array([[[[1000.0]]], [[[0.0123]]]], np.float32)
+    source = make("(float[1, 1, 2, 2] x) => (float[1, 2, 2, 2] y) { y = Conv (x, w) }", {"w": weights})
+    x = np.array([[[[0.1, 0.9], [0.5, -0.3]]]], np.float32)
+    rounding = TensorRounding("x", *_constants(0.01, np.uint8(100)))
+    fine = TensorRounding("y", *_constants(1e-4, np.int16(0)))
+    result = open_session(with_rounded(source, [rounding, fine], {}), Runtime())
+    second = run_session(result, {"x": x})["y"][0, 1]
+    np.testing.assert_allclose(second, fine.rounded(weights[1, 0] * rounding.rounded(x)[0, 0]), atol=1e-4)
+    assert np.abs(second).min() > 1e-3
 
 
 def _constants(scale: float, zero_point: np.integer):
