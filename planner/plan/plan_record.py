@@ -445,7 +445,7 @@ class Plan(Record, frozen=True, kw_only=True):
     `budget_verdicts` says of each error budget whether the evaluation samples keep it, and how sure that is.
     `cost_doubt` says where the built stages took another time than predicted: `status`, `objective` and
     `predicted` speak of costs that are in doubt then. `noisy_costs` says whose costs are noisy, and how far.
-    `tie` says that plans may be better by less than the costs can tell, which counts as optimal. `costs_of`
+    `tie` says that other plans may be better, but by less than the costs can tell. `costs_of`
     names the earlier plan whose costs were taken (`--reproduce`); then no device was profiled.
     """
 

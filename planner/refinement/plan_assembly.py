@@ -24,7 +24,7 @@ from planner.problem.tensors import FLOAT
 from planner.process_memory import peak_mib
 from planner.refinement.noise_limit_search import SearchResult
 from planner.refinement.planning_problem import PlanningProblem
-from planner.refinement.ties import resolution_of, status_of, tie_of
+from planner.refinement.ties import resolution_of, tie_of
 from planner.scenario.budget_schema import ObjectiveSpec
 from planner.scenario.loader import dump_scenario
 from planner.scenario.schema import Scenario
@@ -72,7 +72,7 @@ def assemble_plan(
     )
     return Plan(
         format=FORMAT,
-        status=status_of(result, tie).value,
+        status=result.status.value,
         objective=Objective(
             name=objective_name(planning.scenario),
             value=cost.objective,

@@ -11,7 +11,7 @@ from planner.problem.quantities import CostMetric
 from planner.refinement.loop_state import TimedPlan
 from planner.refinement.noise_limit_search import GAIN, NoiseLimitSearch, SearchResult, rounds_of
 from planner.solver.heuristics.simpler_plan import count_changes, simpler_plan
-from planner.solver.result import OPTIMAL_GAP, SolveResult, SolveStatus, replace_choice
+from planner.solver.result import OPTIMAL_GAP, SolveResult, replace_choice
 
 # Of the seconds of a plan's stages. However noisy costs are, a plan is not given away for more.
 _MOST = 5e-3
@@ -58,7 +58,7 @@ def simplest_of(timed: Sequence[TimedPlan]) -> TimedPlan:
 
 
 def tie_of(problem: PlacementProblem, result: SolveResult, resolution: float) -> Tie | None:
-    """Return why a plan counts as optimal although others may cost a little less; None where none may."""
+    """Return by how much others may be better, where the costs cannot tell that; None where they can."""
     if result.choice is None or result.gap is None or result.gap <= OPTIMAL_GAP:
         return None
     cost = evaluate(problem, result.choice)
@@ -67,11 +67,6 @@ def tie_of(problem: PlacementProblem, result: SolveResult, resolution: float) ->
         return None
     changes = count_changes(problem, result.choice)
     return Tie(gap=result.gap, resolution=margin / cost.objective, changes=changes)
-
-
-def status_of(result: SolveResult, tie: Tie | None) -> SolveStatus:
-    """Return what a solve proved, as far as its costs can tell."""
-    return SolveStatus.OPTIMAL if tie is not None else result.status
 
 
 def measured_part(problem: PlacementProblem, cost: Cost) -> float:

@@ -3,7 +3,7 @@
 budget_rows: budgets of a plan as rows of its page
 comparison_html: the page of a comparison
 device_diagram: devices and links of a plan as boxes of a page
-feasible_text: why a plan is called feasible, or optimal in spite of a gap, in words
+feasible_text: why a plan is called feasible, not optimal, in words
 figure_style: colours and sizes of all figures
 figures: charts of plans and comparisons
 graph_drawing: a plan's graph as boxes, blocks and lines

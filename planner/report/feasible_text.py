@@ -1,16 +1,12 @@
-"""Why a plan is called feasible, or optimal in spite of a gap, in words."""
+"""Why a plan is called feasible, not optimal, in words."""
 
 from planner.formatting import counted
-from planner.plan.plan_record import Plan
+from planner.plan.plan_record import Plan, Tie
 from planner.scenario.loader import parse_scenario
 from planner.solver.result import OPTIMAL_GAP, SolveStatus
 
 
-def tie_text(plan: Plan) -> str:
-    """Return in one sentence that other plans may be a little better; "" if none may be."""
-    tie = plan.tie
-    if tie is None:
-        return ""
+def _tie_text(tie: Tie) -> str:
     return (
         f"a tie: another plan may be better by {100 * tie.gap:.2g}%, which the costs cannot tell "
         f"({100 * tie.resolution:.2g}%); of such plans the simplest is taken, with "
@@ -23,6 +19,8 @@ def why_feasible(plan: Plan) -> str:
     gap = plan.objective.gap
     if plan.status != SolveStatus.FEASIBLE or gap is None:
         return ""
+    if plan.tie is not None:
+        return _tie_text(plan.tie)
     solver = parse_scenario(bytes(plan.scenario)).solver
     if plan.solver.runtime_s >= solver.time_limit_s:
         limit = f"{solver.time_limit_s:g} s"

@@ -14,7 +14,7 @@ from planner.formatting import short_name, size_text
 from planner.plan.plan_record import CODED, Measured, Plan, Predicted
 from planner.report.budget_rows import HEAD, budget_rows
 from planner.report.device_diagram import device_diagram, format_change_text
-from planner.report.feasible_text import tie_text, why_feasible
+from planner.report.feasible_text import why_feasible
 from planner.report.figure_style import LINKS, colours_of
 from planner.report.figures import draw_request
 from planner.report.graph_drawing import Drawing, PlacedGraph, graph_drawing
@@ -374,8 +374,6 @@ def _proof_rows(plan: Plan, formatted: FormattedValues) -> Iterator[Cells]:
         yield "costs", f"those of {plan.costs_of}: no device was profiled, and no plan timed to choose one"
     if why := why_feasible(plan):
         yield "why it is not proved optimal", why
-    if tie := tie_text(plan):
-        yield "why a gap is left", tie
     style = _STYLE_OF_OBJECTIVE.get(plan.objective.name, "significant4")
     yield f"objective: {plan.objective.name}", formatted(style, "objective", "value")
     yield "lower bound of the objective", formatted(style, "objective", "bound")

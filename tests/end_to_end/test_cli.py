@@ -95,6 +95,7 @@ def test_the_plan_says_what_the_contract_asks_for(delivered):
     assert (plan["objective"]["gap"] <= 1e-4) == (plan["status"] == "optimal")
     assert set(plan["predicted"]) == {
         "latency_s",
+        "latency_standard_error_s",
         "latency_ratio_to_fp32",
         "chain_ratio_to_fp32",
         "compute_s",

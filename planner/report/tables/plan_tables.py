@@ -14,7 +14,7 @@ from planner.formatting import MILLI, RUNTIME_TITLES, counted, names_text, progr
 from planner.plan.manifest import Manifest
 from planner.plan.plan_record import BudgetVerdict, LoopRound, Measured, Plan, Predicted, WireFormat
 from planner.refinement.outcome import ModelsOutcome, Outcome
-from planner.report.feasible_text import tie_text, why_feasible
+from planner.report.feasible_text import why_feasible
 from planner.report.tables.table_style import line, new_table
 from planner.scenario.loader import parse_scenario
 from planner.verification.budget_margins import larger_error_text, plan_verdicts, verdict_clause
@@ -334,8 +334,6 @@ def _check_lines(plan: Plan) -> list[Text]:
         )
     if why := why_feasible(plan):
         lines.append(f"feasible, not optimal{_doubt_text(plan)}: {why}")
-    if tie := tie_text(plan):
-        lines.append(tie)
     if plan.loop:
         lines.append("plans timed in place, all stages' time / fp32: " + "; ".join(map(_timed, plan.loop)))
     lines += _quantization_lines(plan)

@@ -2,7 +2,7 @@ import msgspec
 import pytest
 from made_records import SCENARIO, made_plan
 
-from planner.plan.plan_record import Objective
+from planner.plan.plan_record import Objective, Tie
 from planner.report.feasible_text import why_feasible
 
 
@@ -33,3 +33,11 @@ def test_what_left_the_gap_open_is_named(plan, text):
 def test_a_proved_plan_needs_no_reason():
     assert why_feasible(plan_of(0.0, status="optimal")) == ""
     assert why_feasible(plan_of(None)) == ""
+
+
+def test_a_tie_is_told_instead_of_other_reasons():
+    tie = Tie(gap=0.0018, resolution=0.003, changes=6)
+    assert why_feasible(plan_of(0.0018, tie=tie)) == (
+        "a tie: another plan may be better by 0.18%, which the costs cannot tell (0.3%); of such plans the "
+        "simplest is taken, with 6 changes of precision or device"
+    )
