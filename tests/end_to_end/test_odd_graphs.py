@@ -25,6 +25,7 @@ from profiling.on_device.create_session import Optimization
 from profiling.on_device.kernels import read_kernels, read_op_types
 from profiling.onnx_io.load_model import load_model
 from profiling.onnx_io.subgraphs import all_nodes
+from profiling.precision import Precision
 from profiling.preparation.rewrite_steps import prepare_model
 from profiling.quantization.calibration import Calibration, calibrate
 from profiling.quantization.qdq_model import INT8_REDUCED
@@ -83,7 +84,7 @@ def test_preparing_changes_no_output(name, tmp_path):
 @pytest.mark.parametrize("name", NAMES)
 def test_every_split_over_two_devices_gives_the_same_bits(name, tmp_path):
     graph, calibration, feeds = calibrated(odd_models.odd_model(name), tmp_path)
-    able = [unit.index for unit in graph.units if unit.quantizable]
+    able = [unit.index for unit in graph.units if unit.can_be(Precision.INT8)]
     for int8 in ([], able, able[::2]):
         mixed = rebuild(graph, calibration.of(int8), calibration.ranges)
         whole = open_session(mixed, Runtime(), Optimization.BASIC)
@@ -102,7 +103,9 @@ def test_a_nested_graph_is_one_unit_that_stays_in_float(tmp_path):
     assert set(nested.inputs) == {"flag", "other", "h", "x"}
     assert nested.weight_bytes == 4 * 4 * 4
     mixed = rebuild(
-        graph, calibration.of([unit.index for unit in graph.units if unit.quantizable]), calibration.ranges
+        graph,
+        calibration.of([unit.index for unit in graph.units if unit.can_be(Precision.INT8)]),
+        calibration.ranges,
     )
     inner = [node.op_type for node in all_nodes(mixed.graph)]
     assert inner.count("MatMul") == 1
@@ -126,7 +129,7 @@ def test_weights_that_are_fed_are_not_quantized(tmp_path):
 
 def test_only_float32_units_are_quantized(tmp_path):
     graph, _, _ = calibrated(odd_models.odd_model("integers"), tmp_path)
-    obstacles = {unit.op_types[0]: unit.obstacle for unit in graph.units}
+    obstacles = {unit.op_types[0]: unit.why_not(Precision.INT8) for unit in graph.units}
     assert obstacles["Gemm"] == "Gemm has weights that are computed or fed"  # the runtime made x its bias
     assert obstacles["Add"] == "'words' is int64, not float32"
 
@@ -169,7 +172,7 @@ def test_quantized_units_stay_as_they_are(quantized_halfway, tmp_path):
     behind = next(unit for unit in graph.units if "Conv" in unit.op_types and unit not in given)
     assert behind.obstacle == "is quantized already"  # its input is
     assert not any(unit.quantizable for unit in given)
-    able = [unit.index for unit in graph.units if unit.quantizable]
+    able = [unit.index for unit in graph.units if unit.can_be(Precision.INT8)]
     assert able
     mixed = rebuild(graph, calibration.of(able), calibration.ranges)
     before = sum(node.op_type == "QuantizeLinear" for node in quantized_halfway.graph.node)
@@ -183,7 +186,9 @@ def test_a_quantized_model_is_planned_without_new_noise(tmp_path):
     (tmp_path / "first").mkdir()
     graph, calibration, _ = calibrated(models.residual(), tmp_path / "first")
     everything = rebuild(
-        graph, calibration.of([unit.index for unit in graph.units if unit.quantizable]), calibration.ranges
+        graph,
+        calibration.of([unit.index for unit in graph.units if unit.can_be(Precision.INT8)]),
+        calibration.ranges,
     )
     outcome = plan(everything, tmp_path, budget={"noise_relative_rms": 0})
     computing = [a for a in outcome.plan.assignments if "Quantize" not in a.unit]
