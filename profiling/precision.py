@@ -21,6 +21,18 @@ class Precision(StrEnum):
         return self in (Precision.INT8, Precision.INT16)
 
 
+STATIC = (Precision.INT8, Precision.INT16)
+"""The precisions in which tensors between units are integers, too."""
+OFFERED = (
+    *STATIC,
+    Precision.INT8_DYNAMIC,
+    Precision.WEIGHTS_INT8,
+    Precision.WEIGHTS_INT4,
+    Precision.FLOAT16,
+)
+"""The precisions of ONNX Runtime besides fp32."""
+
+
 class Wire(StrEnum):
     """How a float tensor can be written for a link, apart from what its units compute in."""
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from profiling.arrays import Array
+from profiling.noise.noise_power import UNBOUNDED
 
 LEVELS = (0.001, 0.005, 0.01, 0.025, *(n / 20 for n in range(1, 20)), 0.975, 0.99, 0.995, 0.999)
 """With which certainty the noise of all such samples is at most each of a plan's `noise_quantiles`."""
@@ -37,7 +38,8 @@ def noise_quantiles(powers: Array) -> tuple[float, ...]:
     power, spread = _logarithms(powers.mean(axis=0), _moments(powers), len(powers))
     draws = np.sort(_studentized(powers, float(power)))
     at = np.quantile(draws, 1 - np.array(LEVELS))
-    return tuple(np.exp((power - at * spread) / 2).tolist())
+    most = np.log(UNBOUNDED) / 2  # few samples that say next to nothing allow any noise
+    return tuple(np.exp(np.minimum((power - at * spread) / 2, most)).tolist())
 
 
 def noise_at_most(limit: float, quantiles: Sequence[float]) -> float:

@@ -17,9 +17,9 @@ from profiling.onnx_io.element_types import NUMPY_TYPES
 from profiling.onnx_io.input_shapes import dimensions
 from profiling.onnx_io.load_model import MIN_OPSET, default_opset, graph_inputs, model_hash
 from profiling.onnx_io.subgraphs import all_initializers, all_inputs
-from profiling.precision import Precision
+from profiling.precision import OFFERED, STATIC, Precision
 from profiling.quantization.node_form import unit_bytes, unit_obstacle
-from profiling.quantization.node_forms import FORMS, OFFERED, STATIC
+from profiling.quantization.node_forms import FORMS
 from profiling.quantization.qdq_model import PASSING, SWITCHES
 
 # Precisions that other runtimes have.

@@ -18,9 +18,6 @@ FORMS: Mapping[Precision, NodeForm] = {
     Precision.FLOAT16: HalfWeights(),
 }
 """The precisions of ONNX Runtime besides fp32 and the static ones."""
-STATIC = (Precision.INT8, Precision.INT16)
-OFFERED = (*STATIC, *FORMS)
-"""The precisions of ONNX Runtime besides fp32."""
 
 
 def form_of(precision: Precision, *, reduce_range: bool = False) -> NodeForm:

@@ -21,9 +21,9 @@ from profiling.noise.measure_noise import measure_noise
 from profiling.noise.noise_power import noise_power
 from profiling.on_device.create_session import Optimization
 from profiling.on_device.kernels import OwnerKind, read_kernels
-from profiling.precision import Precision
+from profiling.precision import OFFERED, Precision
 from profiling.quantization.calibration import Calibration
-from profiling.quantization.node_forms import FORMS, OFFERED
+from profiling.quantization.node_forms import FORMS
 from profiling.runtime.open_session import Runtime, Trace, open_session, run_samples, run_session
 
 DEVICES = ("a", "b", "c")

@@ -248,8 +248,8 @@ class StopError(Exception):
     ("where", "error", "noise_samples"),  # so many that noise is not in the cache yet
     [
         ("reading the model", StopError, 3),
-        ("noise", StopError, 4),
-        ("noise", KeyboardInterrupt, 5),
+        ("noise, in runs of the model", StopError, 4),
+        ("noise, in runs of the model", KeyboardInterrupt, 5),
         ("solving and trying out plans", KeyboardInterrupt, 6),
         ("running the stages", StopError, 7),
     ],

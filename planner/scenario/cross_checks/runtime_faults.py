@@ -5,8 +5,7 @@ from collections.abc import Iterator
 from planner.scenario.device_schema import DeviceSpec
 from planner.scenario.schema import ConversionSpec, Scenario
 from planner.scenario.validation_messages import Fault
-from profiling.precision import Precision
-from profiling.quantization.node_forms import OFFERED
+from profiling.precision import OFFERED, Precision
 from profiling.runtime_names import LITERT, ONNX_RUNTIME, TENSORFLOW
 
 _IN_ALL = (Precision.FP32, Precision.INT8)

@@ -1,5 +1,6 @@
 """Certainties of noise against draws of samples whose noise is known."""
 
+import warnings
 from itertools import pairwise
 
 import numpy as np
@@ -73,3 +74,12 @@ def test_chunks_of_draws_are_the_same_as_all_at_once(monkeypatch):
     whole = noise_quantiles(some)
     monkeypatch.setattr(noise_bootstrap, "_ELEMENTS", 30 * 7)
     assert noise_quantiles(some) == pytest.approx(whole)
+
+
+def test_samples_that_say_next_to_nothing_allow_any_noise_without_a_warning():
+    powers = np.array([[1e-30, 1.0], [1e-30, 1.0], [1e-30, 1.0], [1.0, 1.0]])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        quantiles = noise_quantiles(powers)
+    assert all(0 <= one < np.inf for one in quantiles)
+    assert list(quantiles) == sorted(quantiles)

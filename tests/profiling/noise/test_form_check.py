@@ -11,12 +11,12 @@ from profiling.graph.unit_graph import build_graph, with_refusals
 from profiling.noise.form_check import FormCheck
 from profiling.noise.unit_check import UnitCheck, refused_units
 from profiling.on_device.create_session import Optimization
-from profiling.precision import Precision
+from profiling.precision import OFFERED, Precision
 from profiling.preparation.rewrite_steps import prepare_model
 from profiling.quantization.block_weights import BlockWeights
 from profiling.quantization.calibration import Calibration
 from profiling.quantization.node_form import NodeForm, Replacement
-from profiling.quantization.node_forms import FORMS, OFFERED
+from profiling.quantization.node_forms import FORMS
 from profiling.quantization.qdq_model import Scheme
 from profiling.runtime.crash_journal import CrashJournal
 

@@ -18,6 +18,7 @@ from profiling.graph.unit_graph import build_graph
 from profiling.on_device.create_session import Optimization
 from profiling.onnx_io import external_weights as weights
 from profiling.onnx_io.load_model import load_model, model_hash
+from profiling.precision import Precision
 from profiling.preparation.rewrite_steps import prepare_model
 from profiling.quantization.calibration import Calibration, calibrate
 from profiling.quantization.qdq_model import INT8, INT8_REDUCED, quantize
@@ -109,7 +110,7 @@ def test_every_kind_of_weight_is_quantized_as_if_it_were_inside(layer, scheme, t
 def test_a_stack_of_matrices_stays_in_float(tmp_path):
     text = f"{HEAD} g (float[3, 2, 6] x) => (float[3, 2, 5] y) <float[3, 6, 5] w> {{ y = MatMul (x, w) }}"
     graph = build_graph(prepare_model(load_model(save(models.with_weights(text), tmp_path), {})))
-    assert "stack of matrices" in graph.units[0].obstacle
+    assert "stack of matrices" in graph.units[0].why_not(Precision.INT8)
 
 
 @pytest.mark.usefixtures("_all_large")

@@ -55,7 +55,8 @@ def test_no_weight_is_further_off_than_a_step(rows, columns, bits, block, seed):
     off = np.abs(blocks.in_float() - matrix)
     assert (off <= steps * 1.001).all()
     # All but what lies beyond the last step of the shorter side are rounded.
-    assert np.mean(off <= steps * 0.501) > 0.8
+    if off.size >= 64:  # of few weights, one is a large part
+        assert np.mean(off <= steps * 0.501) > 0.8
     assert np.allclose(np.abs(blocks.scales).max(), np.abs(matrix).max() / 2 ** (bits - 1))
 
 

@@ -63,7 +63,7 @@ def test_refused_blocks_stay_in_fp32_in_both_runtimes(branching):
     (block,) = (unit for unit in refused.units if unit.name == name)
     assert block.obstacle == "it is wrong"
     for part in refused.parts.values():
-        assert not any(part.graph.units[unit].quantizable for unit in part.units[block.index])
+        assert not any(part.graph.units[unit].can_be(Precision.INT8) for unit in part.units[block.index])
     others = [unit.name for unit in refused.units if unit.quantizable]
     assert others == [unit.name for unit in branching.graph.units if unit.quantizable and unit.name != name]
 
