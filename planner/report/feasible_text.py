@@ -14,6 +14,11 @@ def _tie_text(tie: Tie) -> str:
     )
 
 
+def title_status(plan: Plan) -> str:
+    """Return the status of a plan for a title: "optimal", and "tied for best" where costs cannot tell."""
+    return plan.status if plan.tie is None else "tied for best"
+
+
 def why_feasible(plan: Plan) -> str:
     """Return what left the gap of a plan open, and what helps; "" for one that is proved or has no gap."""
     gap = plan.objective.gap

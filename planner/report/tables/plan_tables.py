@@ -14,7 +14,7 @@ from planner.formatting import MILLI, RUNTIME_TITLES, counted, names_text, progr
 from planner.plan.manifest import Manifest
 from planner.plan.plan_record import BudgetVerdict, LoopRound, Measured, Plan, Predicted, WireFormat
 from planner.refinement.outcome import ModelsOutcome, Outcome
-from planner.report.feasible_text import why_feasible
+from planner.report.feasible_text import title_status, why_feasible
 from planner.report.tables.table_style import line, new_table
 from planner.scenario.loader import parse_scenario
 from planner.verification.budget_margins import larger_error_text, plan_verdicts, verdict_clause
@@ -120,7 +120,8 @@ def _stages_table(plan: Plan, manifest: Manifest) -> Table:
     used = [p for p in Precision if p in _shown_precisions(plan)]
     runtimes = [runtime_of_model(Path(stage.file)) for stage in manifest.stages]
     names = ("stage", "device", *(("runtime",) if len(set(runtimes)) > 1 else ()))
-    table = new_table(f"{plan.status} plan{_doubt_text(plan)}", names, ("units", *used, "compute ms"))
+    title = f"{title_status(plan)} plan{_doubt_text(plan)}"
+    table = new_table(title, names, ("units", *used, "compute ms"))
     compute = dict(plan.predicted.compute_s) if plan.predicted else {}
     last = {stage.device: stage.number for stage in manifest.stages}
     for stage, runtime in zip(manifest.stages, runtimes, strict=True):

@@ -3,7 +3,7 @@ import pytest
 from made_records import SCENARIO, made_plan
 
 from planner.plan.plan_record import Objective, Tie
-from planner.report.feasible_text import why_feasible
+from planner.report.feasible_text import title_status, why_feasible
 
 
 def plan_of(gap: float | None, runtime_s: float = 1.0, status: str = "feasible", **changes):
@@ -41,3 +41,8 @@ def test_a_tie_is_told_instead_of_other_reasons():
         "a tie: another plan may be better by 0.18%, which the costs cannot tell (0.3%); of such plans the "
         "simplest is taken, with 6 changes of precision or device"
     )
+
+
+def test_a_title_says_that_a_plan_is_tied():
+    assert title_status(plan_of(0.0018, tie=Tie(gap=0.0018, resolution=0.003, changes=6))) == "tied for best"
+    assert title_status(plan_of(0.0018)) == "feasible"
