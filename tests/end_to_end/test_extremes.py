@@ -149,6 +149,6 @@ def test_a_budget_on_noise_leaves_out_what_makes_infinite_errors(tmp_path):
     x = np.random.default_rng(0).normal(size=(48, 1, 16)).astype(np.float32)
     budget = {"noise_relative_rms": 0.05}
     outcome = plan(tmp_path, log_of_probabilities(5.0), x, precisions=["fp32", "int8"], budget=budget)
-    assert outcome.plan.status == "optimal"
+    assert outcome.plan.status == "optimal" or outcome.plan.tie is not None
     assert outcome.failures == ()
     assert outcome.plan.measured.noise_relative_rms <= 0.05

@@ -85,7 +85,7 @@ def test_a_device_known_from_a_file_alone_is_not_timed(tmp_path):
     devices = [{"name": "a", "profile": str(tmp_path / "a.json")}]
     again = plan_model(tmp_path, models.residual(), samples(), devices=devices)
     assert again.plan.loop == ()
-    assert again.plan.status == "optimal"
+    assert again.plan.status == "optimal" or again.plan.tie is not None
 
 
 def test_the_loop_changes_nothing_but_the_state_that_it_returns(tmp_path):
