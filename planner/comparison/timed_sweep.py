@@ -18,12 +18,12 @@ from planner.plan.configuration import Configuration
 from planner.problem.cost_evaluation import evaluate, is_feasible
 from planner.problem.placement_problem import Choice
 from planner.refinement.closed_loop import corrected
+from planner.refinement.loop_state import MOST_ROUNDS
 from planner.refinement.measured_scenario import MeasuredScenario
 from profiling.latency.plan_corrections import PlanTiming
 from profiling.progress import Progress
 from profiling.records.profile import LatencyProfile
 
-MOST_ROUNDS = 3  # as of one plan's closed loop
 _Timings = Mapping[str, PlanTiming]
 
 

@@ -14,14 +14,12 @@ from profiling.onnx_io.external_weights import LargeWeight, is_large, read_array
 from profiling.quantization.node_form import (
     BIAS,
     MS_DOMAIN,
-    PRODUCTS,
     WEIGHT,
     NewNames,
     NodeForm,
     Replacement,
-    constant_weight,
     is_transposed,
-    matrix_obstacle,
+    product_obstacle,
 )
 
 _SCALE_BYTES, _BYTE_BITS = 4, 8
@@ -93,8 +91,7 @@ class BlockWeights(NodeForm):
 
     def obstacle(self, node: onnx.NodeProto, constants: Mapping[str, TensorProto]) -> str:
         """Return why a node cannot take it: it is no product with a constant matrix."""
-        weight = constant_weight(node, constants, PRODUCTS)
-        return weight if isinstance(weight, str) else matrix_obstacle(node, weight, constants)
+        return product_obstacle(node, constants)
 
     def replaced(
         self, node: onnx.NodeProto, constants: Mapping[str, TensorProto], fresh: NewNames

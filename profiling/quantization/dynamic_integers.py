@@ -16,14 +16,12 @@ from profiling.arrays import Array
 from profiling.onnx_io.external_weights import LargeWeight, is_large, read_array, write_external
 from profiling.quantization.node_form import (
     BIAS,
-    PRODUCTS,
     WEIGHT,
     NewNames,
     NodeForm,
     Replacement,
-    constant_weight,
     is_transposed,
-    matrix_obstacle,
+    product_obstacle,
 )
 from profiling.quantization.weight_scales import channel_scales, to_integers
 
@@ -44,8 +42,7 @@ class DynamicIntegers(NodeForm):
 
     def obstacle(self, node: onnx.NodeProto, constants: Mapping[str, TensorProto]) -> str:
         """Return why a node cannot take it: it is no product with a constant matrix."""
-        weight = constant_weight(node, constants, PRODUCTS)
-        return weight if isinstance(weight, str) else matrix_obstacle(node, weight, constants)
+        return product_obstacle(node, constants)
 
     def replaced(
         self, node: onnx.NodeProto, constants: Mapping[str, TensorProto], fresh: NewNames

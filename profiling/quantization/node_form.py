@@ -182,8 +182,11 @@ def attribute(node: onnx.NodeProto, name: str, default: float) -> float:
     return float(found.f if found.type == onnx.AttributeProto.FLOAT else found.i)
 
 
-def matrix_obstacle(node: onnx.NodeProto, weight: TensorProto, constants: Mapping[str, TensorProto]) -> str:
-    """Return why a MatMul or Gemm is no plain product with a matrix and a bias per column."""
+def product_obstacle(node: onnx.NodeProto, constants: Mapping[str, TensorProto]) -> str:
+    """Return why a node is no plain product with a constant matrix, and a bias per column; empty if it is."""
+    weight = constant_weight(node, constants, PRODUCTS)
+    if isinstance(weight, str):
+        return weight
     if len(weight.dims) != MATRIX:
         return f"{node.op_type} has a weight of {len(weight.dims)} dimensions, not a matrix"
     if node.op_type != "Gemm":
