@@ -41,6 +41,11 @@ class VerificationTarget:
     fp32: Mapping[str, AnyModel] = field(default_factory=dict)
 
     @property
+    def is_cut(self) -> bool:
+        """Whether there is more than one stage."""
+        return len(self.stages) > 1
+
+    @property
     def whole_chain(self) -> Sequence[AnyModel | Path]:
         """The whole mixed model as a chain."""
         return self.whole or (self.mixed,)

@@ -14,7 +14,7 @@ from planner.problem.placement_problem import Choice
 from planner.refinement.loop_state import LoopState, SolvedPlan, TimedPlan
 from planner.refinement.measured_scenario import MeasuredScenario
 from planner.refinement.planning_problem import PlanningProblem
-from planner.refinement.ties import measured_part, resolution_of, simplest_of, simplified
+from planner.refinement.ties import is_tied_with, measured_part, resolution_of, simplest_of, simplified
 from planner.solver.heuristics.simpler_plan import count_changes
 from profiling.latency.plan_corrections import PlanTiming, apply_corrections
 from profiling.precision import Precision
@@ -41,9 +41,10 @@ def refine(
 ) -> tuple[LoopState, SolvedPlan]:
     """Time a plan and solve again with the costs that it showed; return the best that was timed.
 
-    Where none of its devices runs here, nothing is timed and the plan stands.
+    Where none of its devices runs here, nothing is timed and the plan stands. A plan is not timed either
+    that the costs cannot tell from the best one that was.
     """
-    while state.asks_for_timing(solved):
+    while state.asks_for_timing(solved) and _is_better(measured, state, solved):
         timings = measured.timings(solved.configuration, progress)
         if not timings:
             break
@@ -52,6 +53,14 @@ def refine(
     if solved.is_plan and state.timed:
         return _best_timed(measured, state, solved, progress)
     return state, solved
+
+
+def _is_better(measured: MeasuredScenario, state: LoopState, solved: SolvedPlan) -> bool:
+    """Return whether a plan is predicted to be better than all timed ones, by more than costs can tell."""
+    if not state.timed:
+        return True
+    resolution = resolution_of(cost_error_after(measured, state))
+    return not is_tied_with(state.best, solved.found.result.objective or 0.0, resolution)
 
 
 def cost_error_after(measured: MeasuredScenario, state: LoopState) -> float:

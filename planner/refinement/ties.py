@@ -57,6 +57,11 @@ def simplest_of(timed: Sequence[TimedPlan]) -> TimedPlan:
     return min(tied, key=lambda plan: (plan.changes, plan.objective))
 
 
+def is_tied_with(plan: TimedPlan, objective: float, resolution: float) -> bool:
+    """Return whether an objective is not below that of a timed plan by more than its seconds can tell."""
+    return plan.objective - objective <= resolution * plan.measured_part
+
+
 def tie_of(problem: PlacementProblem, result: SolveResult, resolution: float) -> Tie | None:
     """Return by how much others may be better, where the costs cannot tell that; None where they can."""
     if result.choice is None or result.gap is None or result.gap <= OPTIMAL_GAP:

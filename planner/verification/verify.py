@@ -90,13 +90,13 @@ class LatencyRatios:
 
 
 def latency_ratios(target: VerificationTarget, feeds: Feeds, runtime: Runtime) -> LatencyRatios:
-    """Return medians over several sessions of each model."""
+    """Return medians over several sessions of each model; where one stage is the whole model, of that."""
     wholes: list[list[StageRatios]] = []
     chains: list[list[StageRatios]] = []
     for _ in range(_TIMED_SESSIONS):
         # Large models are in memory once.
-        for models, rows in (([target.mixed], wholes), (target.stages, chains)):
-            rows.append(_ratios(target, models, feeds, runtime))
+        chains.append(_ratios(target, target.stages, feeds, runtime))
+        wholes.append(_ratios(target, [target.mixed], feeds, runtime) if target.is_cut else chains[-1])
     stages = np.asarray([[stage.middle for stage in chain] for chain in chains])
     sums = stages.sum(axis=1)
     return LatencyRatios(

@@ -169,6 +169,7 @@ def time_plan(
     clock = runtime.clock
     while not are_enough(ratios):
         timer = InterleavedTimer(models.plain(0), feeds, rounds, clock)
+        rounds = timer.rounds
         runs = timer(models.plain(1))
         fp32_s += runs.reference_s
         ratios.append(runs.ratio)
@@ -220,9 +221,9 @@ def _stage_ratios(
     while not are_enough([sum(chain) for chain in ratios]):
         whole = open_session(plan.mixed, runtime)
         stages = [open_session(model, runtime) for _, model in plan.stages]
-        count = rounds_for(partial(whole.run, None, dict(feeds)), rounds, runtime.clock)
+        rounds = rounds_for(partial(whole.run, None, dict(feeds)), rounds, runtime.clock)
         wholes = [whole] * len(stages)
-        ratios.append(time_stages(wholes, stages, feeds, count, runtime.clock, plan.handed_over))
+        ratios.append(time_stages(wholes, stages, feeds, rounds, runtime.clock, plan.handed_over))
         del whole, wholes, stages  # models may be large
     return ratios
 

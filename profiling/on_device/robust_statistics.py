@@ -12,7 +12,7 @@ _OF_MEDIAN, _NOISY = 0.93, 0.05
 _OF_DEVIATION = 1.25  # a median errs by so many times what a mean does
 _LEAST_SESSIONS, _MOST_SESSIONS, _CLOSE = 3, 7, 0.01
 _TIMED_S, _LEAST_ROUNDS, MOST_ROUNDS = 0.4, 8, 100
-_LARGE_S, _FEWEST_ROUNDS = 2.0, 3
+_LARGE_S, _FEWEST_ROUNDS = 2.0, 2
 
 
 def interquartile_mean(values: Sequence[float]) -> float:
@@ -66,7 +66,7 @@ def sufficient_rounds(run_s: float) -> int:
     """Return how often to time what takes so many seconds: as often as fits into 0.4 s, 8 to 100 times.
 
     Small models need many rounds, since a few microseconds make a percent. Large ones can do with few: what
-    takes longer than a quarter of a second is timed as often as fits into 2 s, at least 3 times.
+    takes longer than a quarter of a second is timed as often as fits into 2 s, at least twice.
     """
     least = max(_FEWEST_ROUNDS, min(_LEAST_ROUNDS, int(_LARGE_S / run_s)))
     return int(min(MOST_ROUNDS, max(least, _TIMED_S / run_s)))

@@ -214,11 +214,11 @@ class InterleavedTimer:
         self.clock = clock
         self._reference = session_runner(reference, feeds)
         self._feeds = feeds
-        self._rounds = rounds_for(self._reference, rounds, clock)
+        self.rounds = rounds_for(self._reference, rounds, clock)
 
     def __call__(self, session: ort.InferenceSession) -> InterleavedRuns:
         work = {REFERENCE: self._reference, SESSION: session_runner(session, self._feeds)}
-        return InterleavedRuns(run_interleaved(work, self._rounds, self.clock))
+        return InterleavedRuns(run_interleaved(work, self.rounds, self.clock))
 
 
 def time_stages(

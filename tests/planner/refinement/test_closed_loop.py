@@ -7,8 +7,8 @@ from planned_models import plan_model, scenario_around
 
 from planner import run
 from planner.inputs.prepared_scenario import prepare
+from planner.refinement import closed_loop, measured_scenario
 from planner.refinement import loop_state as loop
-from planner.refinement import measured_scenario
 from planner.refinement.loop_state import MOST_ROUNDS, LoopState
 from planner.refinement.measured_scenario import measure_scenario
 from planner.refinement.time_in_place import time_in_place
@@ -65,6 +65,15 @@ def test_one_precision_is_delivered_if_it_is_faster_than_was_predicted(favoured,
     state, solved = run.solve_and_refine(measured)
     assert {precision.value for precision in solved.configuration.precisions} == {favoured}
     assert solved.found.result.objective == pytest.approx(min(plan.objective for plan in state.timed))
+
+
+def test_no_second_plan_is_timed_that_costs_cannot_tell_from_the_first(tmp_path, monkeypatch):
+    monkeypatch.setattr(loop, "_TIMING_MARGIN", 0.0)  # no plan in one precision
+    monkeypatch.setattr(closed_loop, "resolution_of", lambda _: 1e9)
+    measured = measure_scenario(prepare(scenario_around(tmp_path, models.residual(), samples())))
+    state, solved = run.solve_and_refine(measured)
+    assert len(state.timed) == 1
+    assert solved.choice == state.timed[0].choice
 
 
 def test_the_profile_that_is_delivered_prices_the_plan(tmp_path):

@@ -11,7 +11,14 @@ from planner.problem.cost_evaluation import evaluate
 from planner.problem.placement_problem import Choice
 from planner.problem.quantities import CostMetric, ObjectiveTerm, Quantity
 from planner.refinement.loop_state import TimedPlan
-from planner.refinement.ties import margin_of, measured_part, resolution_of, simplest_of, tie_of
+from planner.refinement.ties import (
+    is_tied_with,
+    margin_of,
+    measured_part,
+    resolution_of,
+    simplest_of,
+    tie_of,
+)
 from planner.solver.result import SolveStatus, replace_choice
 from planner.solver.solve import solve
 from profiling.latency.plan_corrections import PlanTiming
@@ -41,6 +48,14 @@ def test_the_simplest_of_the_plans_that_timing_cannot_tell_apart_is_taken():
 def test_of_equally_simple_plans_the_best_is_taken():
     best, near = timed(1.0, 2, 0.01), timed(1.001, 2, 0.01)
     assert simplest_of([near, best]) is best
+
+
+def test_a_plan_is_better_than_a_timed_one_only_by_what_its_seconds_can_tell():
+    plan = timed(1.0, 1, part=0.5)
+    assert is_tied_with(plan, 0.998, 0.005)
+    assert is_tied_with(plan, 1.1, 0.005)
+    assert not is_tied_with(plan, 0.997, 0.005)
+    assert not is_tied_with(timed(1.0, 1, part=0.0), 0.9999, 0.005)
 
 
 def test_what_links_take_is_known_exactly():

@@ -146,3 +146,8 @@ def test_verifying_gives_the_errors_of_all_samples_and_the_bits_of_a_few():
     assert found.chain.samples == 16
     assert found.latency_ratio_to_fp32 > 0
     assert found.chain_ratio_to_fp32 > 0
+
+
+def test_one_stage_is_the_whole_model_and_timed_once():
+    found = verify(target(TRIPLE, TRIPLE, TRIPLE), Dataset(SAMPLES, None), HERE)
+    assert found.latency_ratio_to_fp32 == found.chain_ratio_to_fp32 == found.stage_ratios_to_fp32[0] > 0
