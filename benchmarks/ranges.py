@@ -108,7 +108,7 @@ def _boxes() -> dict[str, Spec]:
 
 
 _NORMALIZED = {"divide_by": 255, "subtract": [0.485, 0.456, 0.406], "scale_by": [0.229, 0.224, 0.225]}
-_MODELS = {
+MODELS = {
     "mobilenetv2": "mobilenetv2_100_224/mobilenetv2_100_224.onnx",
     "mobilenetv1": "mobilenetv1_025_224/mobilenetv1_025_224.onnx",
     "kwt1": "kwt1/kwt1_features.onnx",
@@ -131,15 +131,17 @@ def _samples_of(name: str, folder: Path) -> dict[str, Spec]:
     return _cifar10("input" if name == "resnet20" else "input_1", _NORMALIZED if name == "resnet20" else {})
 
 
-def prepared_with(name: str, method: RangeMethod, most: int, folder: Path) -> Prepared:
-    """Return a model on one device, calibrated by a method."""
+def prepared_with(
+    name: str, quantization: Mapping[str, object], most: int, folder: Path, changed: Path | None = None
+) -> Prepared:
+    """Return a model on one device, or what was made of it, calibrated in some way."""
     content = {
-        "model": _data(_MODELS[name]),
+        "model": _data(MODELS[name]) if changed is None else str(changed),
         "data": {part: {**spec, "samples": most} for part, spec in _samples_of(name, folder).items()},
         "devices": [{"name": "here"}],
         "source": "here",
         "sink": "here",
-        "quantization": {"ranges": method.value},
+        "quantization": quantization,
     }
     scenario, faults = check_scenario(json.dumps(content))
     if scenario is None:
@@ -153,7 +155,7 @@ def run_one(name: str, most: int) -> list[tuple[str, float, float]]:
     with tempfile.TemporaryDirectory() as folder:
         exact: list[dict[str, Array]] = []
         for method in RangeMethod:
-            prepared = prepared_with(name, method, most, Path(folder))
+            prepared = prepared_with(name, {"ranges": method.value}, most, Path(folder))
             graph, samples = prepared.models.graph, prepared.evaluation.samples
             if not exact:
                 exact = list(run_samples(open_session(graph.model, Runtime()), samples))
@@ -180,7 +182,7 @@ def score(prepared: Prepared, outputs: Sequence[Mapping[str, Array]]) -> float:
 def main() -> int:
     """Measure the models and print the table."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("models", nargs="*", choices=[*_MODELS, []], default=[], metavar="MODEL")
+    parser.add_argument("models", nargs="*", choices=[*MODELS, []], default=[], metavar="MODEL")
     parser.add_argument("--samples", type=int, default=_MOST, help="of each part of the data, at most")
     given = parser.parse_args()
     console = Console(width=120)
@@ -189,7 +191,7 @@ def main() -> int:
         Table("model", "fp32", *RangeMethod, title=title, title_justify="left")
         for title in ("relative RMS error of outputs", "right answers, or average precision")
     )
-    for name in given.models or _MODELS:
+    for name in given.models or MODELS:
         rows = run_one(name, given.samples)
         noise.add_row(name, *(f"{power:.4f}" for _, power, _ in rows))
         right.add_row(name, *(f"{share:.1%}" for *_, share in rows))

@@ -43,7 +43,7 @@ def latency_profile(
     """
     if not is_measured_here(device):
         return read_profile_file(scenario, device, subject)
-    setup, calibration = setup_of(scenario, device), calibration.over_extremes
+    setup, calibration = setup_of(scenario, device), calibration.as_timed
     path = entry_path(
         EntryKind.LATENCY,
         subject.model.made_by(EntryKind.LATENCY),

@@ -1,6 +1,7 @@
 """Which quantization scheme each device of a scenario uses, and how it can be tried out here."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from planner.devices.profile_files import is_cost_table, naming_profile, profile_key
@@ -46,7 +47,14 @@ def scheme_here(scenario: Scenario, device: DeviceSpec, runtime: Runtime) -> Sch
         return _OF_OTHERS[scenario.runtime_of(device)]
     spec = scenario.quantization_of(device)
     reduce_range = this_cpu_overflows(runtime) if spec.reduce_range is None else spec.reduce_range
-    return Scheme(bool(spec.symmetric), reduce_range, ranges=scenario.range_method)
+    return _shared(scenario, Scheme(bool(spec.symmetric), reduce_range))
+
+
+def _shared(scenario: Scenario, scheme: Scheme) -> Scheme:
+    """Return a scheme with what all devices of a scenario share."""
+    return replace(
+        scheme, ranges=scenario.range_method, bias_correction=bool(scenario.quantization.bias_correction)
+    )
 
 
 def schemes_of(quantization: Mapping[str, str]) -> dict[str, Scheme]:
@@ -119,4 +127,4 @@ def _scheme(scenario: Scenario, device: DeviceSpec, file: LatencyProfile | None,
     reduce_range = spec.reduce_range
     if reduce_range is None:
         reduce_range = auto or this_cpu_overflows(local_runtime(scenario))
-    return Scheme(bool(symmetric), reduce_range, ranges=scenario.range_method)
+    return _shared(scenario, Scheme(bool(symmetric), reduce_range))

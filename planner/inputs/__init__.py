@@ -1,6 +1,6 @@
 """What a scenario is planned with: samples, and the prepared, calibrated model.
 
-calibrated_model: the model that is measured, and the ranges of its tensors, calibrated once
+calibrated_model: the model that is measured, its ranges and errors of biases, calibrated once
 clip_samples: samples that are WAV clips in a folder, with their labels
 dataset: samples and labels of a scenario, checked against the model's inputs
 file_samples: samples that are files of a folder, each read when it is asked for

@@ -1,6 +1,7 @@
-"""The model that is measured, and the ranges of its tensors, calibrated once."""
+"""The model that is measured, the ranges of its tensors and errors of its biases, calibrated once."""
 
 import logging
+import shutil
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,7 +9,10 @@ from pathlib import Path
 from planner.inputs.dataset import Dataset
 from profiling.directories import claim
 from profiling.graph.operator_graph import OperatorGraph
+from profiling.graph.unit_graph import ModelGraph
+from profiling.noise.correct_biases import correct_biases
 from profiling.progress import Progress, silent
+from profiling.quantization.ranges_file import has_bias_errors
 from profiling.range_method import TensorRanges
 from profiling.records.cache import EntryKind, content_hash, entry_path, samples_hash
 from profiling.records.json_files import writing_aside
@@ -68,3 +72,38 @@ def calibrate_once(
             model.calibrate(samples, aside, others)
         progress("calibrating", 1, 1)
     return ranges
+
+
+def correct_biases_once(
+    subject: CalibratedModel, ranges: Path, reduced: Collection[bool], progress: Progress = silent
+) -> Path:
+    """Return a file with the same ranges and with bias errors, from the cache where they are known.
+
+    Models of other runtimes than ONNX Runtime have none.
+
+    Parameters
+    ----------
+    reduced
+        Whether weights have 7 bits, for each that is wanted.
+    """
+    graph = subject.graph
+    if not reduced or not isinstance(graph, ModelGraph):
+        return ranges
+    path = entry_path(
+        EntryKind.RANGES,
+        correct_biases,
+        ranges=ranges.name,
+        reduced=sorted(reduced),
+        runtime=subject.model.runtime_version,
+    )
+    if claim(path) and has_bias_errors(path, reduced):
+        log.info("read %s from the cache", path.name)
+        return path
+    samples = list(subject.calibration.samples)
+    with writing_aside(path) as aside:
+        shutil.copyfile(ranges, aside)
+        for done, side in enumerate(sorted(reduced)):
+            progress("correcting biases", done, len(reduced))
+            correct_biases(graph, samples, aside, reduced=side)
+        progress("correcting biases", len(reduced), len(reduced))
+    return path

@@ -14,7 +14,7 @@ from planner.conversion.provenance import ConvertedFrom
 from planner.devices.quantization_schemes import choose_schemes, trial_level
 from planner.devices.runtime import local_runtime
 from planner.errors import DataError
-from planner.inputs.calibrated_model import CalibratedModel, calibrate_once
+from planner.inputs.calibrated_model import CalibratedModel, calibrate_once, correct_biases_once
 from planner.inputs.dataset import Dataset, Input, check_labels, split_calibration
 from planner.inputs.labels.class_names import check_class_names
 from planner.inputs.load_samples import check_names, load_data
@@ -291,6 +291,8 @@ def prepare(
     subject = CalibratedModel.of(models.model, data.calibration)
     found = (scheme.tensor_ranges for scheme in schemes.values())
     ranges = calibrate_once(subject, progress, {r for r in found if not r.is_minmax})
+    corrected = {scheme.reduce_range for scheme in schemes.values() if scheme.bias_correction}
+    ranges = correct_biases_once(subject, ranges, corrected, progress)
     reasons = refused_once(scenario, subject, schemes, ranges, progress)
     model = models.model.with_refused(
         {

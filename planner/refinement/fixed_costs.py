@@ -63,7 +63,7 @@ class FixedCosts:
                 raise ProfileError(f"{self.name}: its costs lack the device {device.name}")
             profile = self.profiles[device.name].latency
             check_profile(f"{self.name}/profile.json", profile, prepared.scenario, device, prepared.subject)
-            label = prepared.schemes[device.name].label
+            label = prepared.schemes[device.name].as_timed.label
             if profile.scheme not in ("", label):  # a table of costs has none
                 raise ProfileError(
                     f"{self.name}: {device.name} was quantized with {profile.scheme}, here with {label}"

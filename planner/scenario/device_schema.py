@@ -34,6 +34,11 @@ class SharedQuantizationSpec(QuantizationSpec):
         "divergence finds; `best` whichever of minmax, percentile, mse and the best of these per tensor "
         "gives the least noise at the outputs; default: minmax.",
     )
+    bias_correction: bool | None = Field(
+        None,
+        description="Whether biases of int8 units make up for the mean error of their rounded weights; left "
+        "where calibration samples show no less noise; default: false.",
+    )
 
 
 class DeviceSpec(Part):

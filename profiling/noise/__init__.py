@@ -2,6 +2,7 @@
 
 block_end: what single changes make of the tensors at a block's end, and that of the outputs
 choose_ranges: ranges of tensors, by one method or by the least noise at the outputs
+correct_biases: biases that make up for the mean error of rounded weights
 float16_noise: noise of a tensor as float16, from that of it quantized
 form_check: which units come out wrong in a precision with float tensors, found by running them in it
 form_noise: noise of units in such a precision

@@ -20,7 +20,7 @@ from profiling.runtime.open_session import open_session, run_samples, runtime_fo
 log = logging.getLogger(__name__)
 
 _JUDGED_EVERY = 4  # samples
-_MOST_JUDGED = 128
+MOST_JUDGED = 128
 # The least and greatest values come first: others have to be better.
 _CANDIDATES = (RangeMethod.MINMAX, RangeMethod.PERCENTILE, RangeMethod.MSE, RangeMethod.BEST)
 
@@ -43,15 +43,15 @@ def calibrate_choosing(
     best = [one for one in wanted if one.method is RangeMethod.BEST]
     tried = {TensorRanges(method, one.symmetric) for one in best for method in _CANDIDATES}
     everything = sorted({*wanted, *tried}, key=lambda one: one.label)
-    counted, judged = _split(samples) if best else (samples, ())
+    counted, judged = split_to_judge(samples) if best else (samples, ())
     calibrate_ranges(graph.model, graph.quantizable_nodes, counted, ranges, everything, judged)
     found = {one: read_ranges(ranges, one) for one in everything}
     for one in best:
-        found[one] = found[_quietest(graph, judged[:_MOST_JUDGED], ranges, symmetric=one.symmetric)]
+        found[one] = found[_quietest(graph, judged[:MOST_JUDGED], ranges, symmetric=one.symmetric)]
     save_ranges(read_ranges(ranges), ranges, {one: found[one] for one in wanted})
 
 
-def _split(samples: Sequence[Feeds]) -> tuple[Sequence[Feeds], Sequence[Feeds]]:
+def split_to_judge(samples: Sequence[Feeds]) -> tuple[Sequence[Feeds], Sequence[Feeds]]:
     """Return samples that count and those that judge; a single one does both."""
     judging = range(len(samples))[::-_JUDGED_EVERY]
     counted = [feeds for position, feeds in enumerate(samples) if position not in judging]
@@ -72,7 +72,7 @@ def _quietest(graph: ModelGraph, samples: Sequence[Feeds], ranges: Path, *, symm
         try:
             model = quantize(graph.model, chosen, ranges, graph.guarded_nodes)
             outputs = run_samples(open_session(model, runtime, Optimization.BASIC), samples)
-            errors[one] = np.array([_error(*pair) for pair in zip(outputs, exact, strict=True)])
+            errors[one] = np.array([squared_error(*pair) for pair in zip(outputs, exact, strict=True)])
         except ProfilingError as exc:  # of a unit that later stays in float; here all are quantized
             log.info("ranges %s cannot be judged: %s", one.label, exc)
             return extremes
@@ -83,7 +83,8 @@ def _quietest(graph: ModelGraph, samples: Sequence[Feeds], ranges: Path, *, symm
     return found
 
 
-def _error(outputs: Mapping[str, Array], exact: Mapping[str, Array]) -> float:
+def squared_error(outputs: Mapping[str, Array], exact: Mapping[str, Array]) -> float:
+    """Return the sum of squares by which a sample's outputs differ."""
     return sum(float(np.square(difference).sum()) for difference, _ in output_errors(outputs, exact))
 
 

@@ -15,7 +15,7 @@ node_forms: which form each precision is
 per_channel_weights: weights and biases quantized per channel
 qdq_model: the mixed-precision model with QuantizeLinear and DequantizeLinear: `quantize_static` by unit
 range_choice: from a tensor's values to the range that 8 bits span, by several methods
-ranges_file: the file with the range of every tensor, which quantization reads
+ranges_file: the file with the range of every tensor and the errors of biases, which quantization reads
 value_histogram: counts of a tensor's values in bins that fit whatever is counted first
 weight_scales: scales and zero points of weights, for all channels at once
 wire_formats: float16 and uint8 forms of a float tensor on a link

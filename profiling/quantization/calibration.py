@@ -17,7 +17,7 @@ from profiling.quantization.activation_ranges import tensor_ranges
 from profiling.quantization.qdq_model import Scheme
 from profiling.quantization.range_choice import chosen_ranges
 from profiling.quantization.ranges_file import save_ranges
-from profiling.range_method import RangeMethod, TensorRanges
+from profiling.range_method import TensorRanges
 
 T = TypeVar("T")
 
@@ -30,15 +30,16 @@ class Calibration:
     ranges: Path
 
     @property
-    def over_extremes(self) -> "Calibration":
-        """The same with least and greatest values as ranges, which cost no other seconds."""
-        return replace(self, scheme=replace(self.scheme, ranges=RangeMethod.MINMAX))
+    def as_timed(self) -> "Calibration":
+        """The same without what costs no seconds: other ranges and biases."""
+        return replace(self, scheme=self.scheme.as_timed)
 
     @property
     def key(self) -> str:
-        """What records of its noise depend on: the scheme, and which file has other ranges than extremes."""
+        """What records of its noise depend on: the scheme, and which file has more than extremes."""
         label = self.scheme.label
-        return label if self.scheme.tensor_ranges.is_minmax else f"{label} {self.ranges.name}"
+        is_plain = self.scheme.tensor_ranges.is_minmax and not self.scheme.bias_correction
+        return label if is_plain else f"{label} {self.ranges.name}"
 
     def of(self, items: Iterable[T]) -> dict[T, Scheme]:
         """Return the scheme for each of some units or nodes in int8, as `quantize` wants them."""

@@ -8,13 +8,14 @@ from pathlib import Path
 import networkx as nx
 import numpy as np
 import onnx
-from onnx import TensorProto
+from onnx import TensorProto, numpy_helper
 from onnxruntime.quantization import QuantFormat, QuantType, quantize_static
 from onnxruntime.quantization.registry import QDQRegistry, QLinearOpsRegistry
 
+from profiling.arrays import Array
 from profiling.directories import temporary_folder
 from profiling.errors import QuantizeError
-from profiling.onnx_io.external_weights import reattach_weights, without_large_weights
+from profiling.onnx_io.external_weights import read_array, reattach_weights, without_large_weights
 from profiling.onnx_io.subgraphs import all_inputs, subgraphs
 from profiling.precision import Precision
 from profiling.quantization.int16_activations import STEPS, to_int16
@@ -22,7 +23,7 @@ from profiling.quantization.keep_float import keep_float, keep_wide
 from profiling.quantization.node_form import with_forms, without_float_weights
 from profiling.quantization.node_forms import form_of
 from profiling.quantization.per_channel_weights import channel_axis, scaled_substitutes
-from profiling.quantization.ranges_file import read_ranges, save_ranges
+from profiling.quantization.ranges_file import read_bias_errors, read_ranges, save_ranges
 from profiling.range_method import RangeMethod, TensorRanges
 from profiling.runtime.log_filter import quiet
 
@@ -69,6 +70,8 @@ class Scheme:
         What quantizes, where it is not ONNX Runtime's.
     ranges
         How the ranges of activations with 8 bits are taken; with 16 bits they span every value.
+    bias_correction
+        Whether biases make up for the mean of what rounding their weights adds.
     """
 
     symmetric: bool = False
@@ -76,6 +79,7 @@ class Scheme:
     precision: Precision = Precision.INT8
     tool: str = ""
     ranges: RangeMethod = RangeMethod.MINMAX
+    bias_correction: bool = False
 
     @property
     def wide(self) -> bool:
@@ -93,7 +97,13 @@ class Scheme:
         """A name for records: the precision and what differs from its default."""
         ranges = "" if self.ranges is RangeMethod.MINMAX else self.ranges
         differing = [self.tool, "symmetric" * self.symmetric, "7bit-weights" * self.reduce_range, ranges]
-        return "-".join(filter(None, [self.precision, *differing]))
+        corrected = "bias-corrected" * self.bias_correction
+        return "-".join(filter(None, [self.precision, *differing, corrected]))
+
+    @property
+    def as_timed(self) -> "Scheme":
+        """The same without what costs no seconds: other ranges and biases."""
+        return replace(self, ranges=RangeMethod.MINMAX, bias_correction=False)
 
     def at(self, precision: Precision) -> "Scheme":
         """Return the scheme of a unit in a precision on a device that has this one.
@@ -108,6 +118,7 @@ class Scheme:
             reduce_range=self.reduce_range and precision in _ON_INTEGERS,
             symmetric=self.symmetric and precision.is_static,
             ranges=self.ranges if precision is Precision.INT8 else RangeMethod.MINMAX,
+            bias_correction=self.bias_correction and precision.is_static,
         )
 
 
@@ -118,8 +129,10 @@ _SIDES = (False, True)
 SCHEMES = {
     scheme.label: scheme
     for scheme in (
-        Scheme(symmetric, reduce_range, ranges=ranges)
-        for symmetric, reduce_range, ranges in itertools.product(_SIDES, _SIDES, RangeMethod)
+        Scheme(symmetric, reduce_range, ranges=ranges, bias_correction=corrected)
+        for symmetric, reduce_range, ranges, corrected in itertools.product(
+            _SIDES, _SIDES, RangeMethod, _SIDES
+        )
     )
 }
 TENSORFLOW = Scheme(tool="tensorflow", precision=Precision.FP32)
@@ -165,6 +178,7 @@ def quantize(
     }
     schemes = {name: scheme for name, scheme in schemes.items() if name not in forms}
     _require_agreement(model, schemes)
+    model = _with_corrected_biases(model, schemes, ranges)
     source, model = model, onnx.ModelProto()
     model.CopyFrom(source)
     # Whether activations are symmetric decides if a Relu may vanish, for a whole call of the tool; the
@@ -182,6 +196,27 @@ def quantize(
     keep_float(model, schemes.keys() | without_float_weights(model, forms), shapes, guarded)
     keep_wide(model, wide)
     return with_forms(model, forms)
+
+
+def _with_corrected_biases(
+    model: onnx.ModelProto, schemes: Mapping[str, Scheme], ranges: Path
+) -> onnx.ModelProto:
+    """Return the model with the biases that the file of ranges has for some nodes, as their schemes want."""
+    chosen = [name for name, scheme in schemes.items() if scheme.bias_correction]
+    found = {side: read_bias_errors(ranges, reduced=side) for side in _SIDES} if chosen else {}
+    errors = {name: found[schemes[name].reduce_range].get(name) for name in chosen}
+    biases = {
+        node.input[_BIAS]: error for node in model.graph.node if (error := errors.get(node.name)) is not None
+    }
+    if not biases:
+        return model
+    copy = onnx.ModelProto()
+    copy.CopyFrom(model)
+    for tensor in copy.graph.initializer:
+        if tensor.name in biases:
+            value: Array = read_array(tensor) - np.asarray(biases[tensor.name], np.float32)
+            tensor.CopyFrom(numpy_helper.from_array(value, tensor.name))
+    return copy
 
 
 def _require_agreement(model: onnx.ModelProto, schemes: Mapping[str, Scheme]) -> None:

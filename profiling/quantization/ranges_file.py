@@ -1,7 +1,10 @@
-"""The file with the range of every tensor: as the quantization tool reads it, and ranges of other methods."""
+"""The file with the range of every tensor, as the quantization tool reads it, and what else samples showed.
+
+That is ranges by other methods, and what rounding weights adds to the mean of what nodes write.
+"""
 
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +18,7 @@ Range = tuple[float, float]
 """Least and greatest value that is not clipped."""
 
 MINMAX = TensorRanges()
-_OTHERS = "other_ranges"  # the tool reads past this key
+_OTHERS, _BIASES = "other_ranges", "bias_errors"  # the tool reads past these keys
 
 
 def save_ranges(
@@ -47,6 +50,39 @@ def read_ranges(path: Path, wanted: TensorRanges = MINMAX) -> dict[str, Range]:
     if found is None:
         raise QuantizeError(f"{path.name}: has no ranges {wanted.label}; calibrate again")
     return {name: (low, high) for name, (low, high) in found.items()}
+
+
+def save_bias_errors(path: Path, errors: Mapping[bool, Mapping[str, Sequence[float]]]) -> None:
+    """Write bias errors into a file that has ranges; those for weights of other bits stay.
+
+    Parameters
+    ----------
+    errors
+        Whether weights have 7 bits -> node -> what rounding its weights adds to the mean of each of its
+        output channels.
+    """
+    content = json.loads(path.read_text())
+    new = {_bits(reduced=reduced): dict(found) for reduced, found in errors.items()}
+    content[_BIASES] = content.get(_BIASES, {}) | new
+    path.write_text(json.dumps(content))
+
+
+def read_bias_errors(path: Path, *, reduced: bool) -> dict[str, list[float]]:
+    """Return node -> bias error per output channel; of nodes that are better left alone there is none."""
+    return dict(json.loads(path.read_text()).get(_BIASES, {}).get(_bits(reduced=reduced), {}))
+
+
+def has_bias_errors(path: Path, reduced: Collection[bool]) -> bool:
+    """Return whether a file has bias errors for weights of some bits; no such file does not."""
+    try:
+        found = json.loads(path.read_text())[_BIASES]
+        return all(_bits(reduced=one) in found for one in reduced)
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+
+
+def _bits(*, reduced: bool) -> str:
+    return "7" if reduced else "8"
 
 
 def has_ranges_of(path: Path, tensors: Collection[str], wanted: Collection[TensorRanges]) -> bool:

@@ -52,7 +52,7 @@ def overflows(request, monkeypatch) -> bool:
 
 
 def test_a_label_names_one_scheme():
-    assert len(SCHEMES) == 22
+    assert len(SCHEMES) == 42
     assert all(SCHEMES[scheme.label] == scheme for scheme in SCHEMES.values())
     assert (INT8.label, INT8_REDUCED.label) == ("int8", "int8-7bit-weights")
     assert Scheme(True, ranges=RangeMethod.MSE).label == "int8-symmetric-mse"
