@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 import onnx
 
+from planner.errors import DataError
 from planner.inputs.prepared_scenario import Prepared
 from profiling.arrays import Array
 from profiling.runtime.open_session import open_session, run_session
@@ -30,12 +31,13 @@ def accuracy_controlled(prepared: Prepared, most_drop: float) -> onnx.ModelProto
     held_back, samples = prepared.held_back, prepared.subject.calibration.samples
     are_transformers = any(node.op_type == "Softmax" for node in _inner_nodes(prepared))
 
-    def judge(model: onnx.ModelProto, indices: Iterable[int]) -> tuple[float, list[list[Array]]]:
+    def judge(model: onnx.ModelProto, indices: Iterable[int]) -> tuple[float, list[float]]:
         session = open_session(model, prepared.runtime)
         chosen = list(indices)
         outputs = [run_session(session, held_back.samples[index]) for index in chosen]
-        # With outputs it ranks layers by what they change; a score of each sample alone says little.
-        return score(prepared, outputs, chosen), [list(each.values()) for each in outputs]
+        # By what outputs change it ranks layers of OpenVINO's models only, not of ONNX.
+        each = [score(prepared, [one], [index]) for one, index in zip(outputs, chosen, strict=True)]
+        return score(prepared, outputs, chosen), each
 
     return nncf.quantize_with_accuracy_control(
         prepared.models.graph.fp32_model,
@@ -56,13 +58,19 @@ def _inner_nodes(prepared: Prepared) -> Iterable[onnx.NodeProto]:
 
 
 def score(prepared: Prepared, outputs: Sequence[Outputs], indices: Sequence[int]) -> float:
-    """Return what a model's outputs for some held-back samples are worth: the metric, or right answers."""
+    """Return what a model's outputs for some held-back samples are worth: the metric, or right answers.
+
+    Where the metric says nothing, as of pictures without an object, that is 0.
+    """
     labels = prepared.held_back.labels
     if labels is None:
         raise ValueError("the tool needs labels")
     if prepared.metric is not None:
         joined = {name: np.concatenate([each[name] for each in outputs]) for name in outputs[0]}
-        return float(prepared.metric(joined, [labels[index] for index in indices]))
+        try:
+            return float(prepared.metric(joined, [labels[index] for index in indices]))
+        except DataError:
+            return 0.0
     first = prepared.models.graph.outputs[0]
     answers = [int(each[first].argmax()) for each in outputs]
     return float(np.mean(np.asarray(answers) == labels[list(indices)]))
