@@ -31,13 +31,12 @@ def accuracy_controlled(prepared: Prepared, most_drop: float) -> onnx.ModelProto
     held_back, samples = prepared.held_back, prepared.subject.calibration.samples
     are_transformers = any(node.op_type == "Softmax" for node in _inner_nodes(prepared))
 
-    def judge(model: onnx.ModelProto, indices: Iterable[int]) -> tuple[float, list[float]]:
+    def judge(model: onnx.ModelProto, indices: Iterable[int]) -> tuple[float, None]:
         session = open_session(model, prepared.runtime)
         chosen = list(indices)
         outputs = [run_session(session, held_back.samples[index]) for index in chosen]
-        # By what outputs change it ranks layers of OpenVINO's models only, not of ONNX.
-        each = [score(prepared, [one], [index]) for one, index in zip(outputs, chosen, strict=True)]
-        return score(prepared, outputs, chosen), each
+        # Outputs in place of None would let it rank by what they change, but only models of OpenVINO.
+        return score(prepared, outputs, chosen), None
 
     return nncf.quantize_with_accuracy_control(
         prepared.models.graph.fp32_model,

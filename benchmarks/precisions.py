@@ -245,7 +245,7 @@ def main() -> None:
         os.dup2(2, 1)
         precisions = [Precision(name) for name in given.precisions.split(",")]
         with os.fdopen(answer, "wb") as out:
-            out.write(msgspec.json.encode(run_one(given.models[0], precisions, extent)))
+            out.write(msgspec.msgpack.encode(run_one(given.models[0], precisions, extent)))
         return
     console = Console(width=max(240, Console().width))
     console.print(circumstances("onnxruntime", "splitquant", *_installed("nncf")))
@@ -262,7 +262,7 @@ def main() -> None:
         if done.returncode:
             shown.append(Shown(name, [], failed=(f"ended with exit code {done.returncode}",)))
             continue
-        one = msgspec.json.decode(done.stdout, type=Shown)
+        one = msgspec.msgpack.decode(done.stdout, type=Shown)
         shown.append(one)
         console.print(table(one.rows, f"{name}: plans beside what people use"))
         console.print(bars_table(bars([one])))

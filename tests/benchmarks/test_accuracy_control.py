@@ -11,6 +11,7 @@ from repository import ROOT
 from planner.errors import DataError
 from planner.inputs.prepared_scenario import prepare
 from planner.scenario.loader import load_scenario
+from profiling.runtime.open_session import Runtime, open_session, run_session
 
 
 @pytest.fixture(scope="module")
@@ -50,3 +51,21 @@ def test_the_tool_keeps_what_it_is_told(prepared):
     model = accuracy_controlled(prepared, 0.05)
     assert any(node.op_type == "QuantizeLinear" for node in model.graph.node)
     assert drop_of(errors_on(prepared, model, prepared.held_back)) <= 0.05
+
+
+def test_what_costs_most_goes_back_to_fp32(prepared):
+    pytest.importorskip("nncf")
+    name, samples = prepared.models.graph.outputs[0], prepared.held_back.samples
+    fp32 = open_session(prepared.models.graph.fp32_model, Runtime())
+    exact = np.concatenate([run_session(fp32, feeds)[name] for feeds in samples])
+
+    def closeness(outputs, labels):
+        return 1 - np.linalg.norm(outputs[name] - exact[labels]) / np.linalg.norm(exact[labels])
+
+    numbered = replace(prepared.held_back, labels=np.arange(len(samples)))
+    own = replace(prepared, held_back=numbered, metric=closeness)
+    loose, tight = (accuracy_controlled(own, most) for most in (1.0, 0.005))
+    errors = [drop_of(errors_on(own, model, numbered)) for model in (loose, tight)]
+    assert errors[1] <= 0.005 < errors[0]
+    counts = [sum(node.op_type == "QuantizeLinear" for node in m.graph.node) for m in (loose, tight)]
+    assert counts[1] < counts[0]

@@ -1,10 +1,11 @@
 """What the bars of plans over all precisions make of rows: who is slower, faster, smaller, and where not."""
 
+import math
 from dataclasses import replace
 
 import msgspec
 import pytest
-from competing_plans import Row, drop_of
+from competing_plans import Row, drop_of, table
 from precision_bars import ACCURACY, FRONT, MEMORY, TOOL, Shown, bars
 
 from planner.plan.plan_record import Metrics
@@ -112,3 +113,19 @@ def test_a_drop_is_of_the_metric_where_there_is_one():
     assert drop_of(msgspec.structs.replace(known, metric=0.3, metric_fp32=0.35)) == pytest.approx(0.05)
     with pytest.raises(ValueError, match="without labels"):
         drop_of(msgspec.structs.replace(known, accuracy=None))
+
+
+def test_a_table_has_a_row_for_each_competitor_and_says_where_there_is_no_plan():
+    made = table([ROW, replace(ROW, failed="no plan")], "net")
+    cells = [list(column.cells) for column in made.columns]
+    assert made.row_count == 2
+    assert ["0.400", "no plan"] in cells
+    assert ["0.800", ""] in cells
+    assert ["90.0%", "90.0%"] in cells
+    assert ["89.5%", "89.5%"] in cells
+    assert ["0.55", "0.55"] in cells
+
+
+def test_what_a_process_tells_comes_back_even_where_noise_is_infinite():
+    told = Shown("net", [replace(ROW, noise=math.inf)], 1.0, 2.0, ("tool: refused",))
+    assert msgspec.msgpack.decode(msgspec.msgpack.encode(told), type=Shown) == told
