@@ -265,7 +265,6 @@ def main() -> None:
         one = msgspec.msgpack.decode(done.stdout, type=Shown)
         shown.append(one)
         console.print(table(one.rows, f"{name}: plans beside what people use"))
-        console.print(bars_table(bars([one])))
     console.print(bars_table(bars(shown)))
 
 
