@@ -122,13 +122,14 @@ def layer_by_layer(name: str) -> Cost:
         return Cost(per_unit * len(able), _peak(), size, len(able), {"per unit": per_unit})
 
 
-class _Reader(CalibrationDataReader):
+class SampleReader(CalibrationDataReader):
     """Gives the samples one by one."""
 
     def __init__(self, samples: Iterable[Feeds]) -> None:
         self._left = iter(samples)
 
     def get_next(self) -> Feeds | None:
+        """Return the next sample, or None behind the last."""
         return next(self._left, None)
 
 
@@ -138,7 +139,7 @@ def _quantize_alone(
     quantize_static(
         model,
         target,
-        _Reader(samples),
+        SampleReader(samples),
         quant_format=QuantFormat.QDQ,
         per_channel=True,
         reduce_range=scheme.reduce_range,

@@ -23,6 +23,7 @@ from rich.table import Table
 from planner.inputs.prepared_scenario import Prepared, prepare
 from planner.metrics.coco_ap import CocoAp
 from planner.scenario.metric_schema import CocoApSpec
+from planner.scenario.schema import Scenario
 from planner.scenario.validation import check_scenario
 from profiling.arrays import Array
 from profiling.noise.noise_power import noise_power
@@ -131,10 +132,10 @@ def _samples_of(name: str, folder: Path) -> dict[str, Spec]:
     return _cifar10("input" if name == "resnet20" else "input_1", _NORMALIZED if name == "resnet20" else {})
 
 
-def prepared_with(
+def scenario_with(
     name: str, quantization: Mapping[str, object], most: int, folder: Path, changed: Path | None = None
-) -> Prepared:
-    """Return a model on one device, or what was made of it, calibrated in some way."""
+) -> Scenario:
+    """Return the scenario of a model on one device, or of what was made of it, quantized in some way."""
     content = {
         "model": _data(MODELS[name]) if changed is None else str(changed),
         "data": {part: {**spec, "samples": most} for part, spec in _samples_of(name, folder).items()},
@@ -146,7 +147,7 @@ def prepared_with(
     scenario, faults = check_scenario(json.dumps(content))
     if scenario is None:
         raise SystemExit(str(faults))
-    return prepare(scenario)
+    return scenario
 
 
 def run_one(name: str, most: int) -> list[tuple[str, float, float]]:
@@ -155,7 +156,7 @@ def run_one(name: str, most: int) -> list[tuple[str, float, float]]:
     with tempfile.TemporaryDirectory() as folder:
         exact: list[dict[str, Array]] = []
         for method in RangeMethod:
-            prepared = prepared_with(name, {"ranges": method.value}, most, Path(folder))
+            prepared = prepare(scenario_with(name, {"ranges": method.value}, most, Path(folder)))
             graph, samples = prepared.models.graph, prepared.evaluation.samples
             if not exact:
                 exact = list(run_samples(open_session(graph.model, Runtime()), samples))

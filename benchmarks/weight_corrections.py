@@ -24,11 +24,11 @@ import numpy as np
 import onnx
 from bars import circumstances
 from onnx import NodeProto, TensorProto, helper, numpy_helper
-from ranges import MODELS, prepared_with, score
+from ranges import MODELS, scenario_with, score
 from rich.console import Console
 from rich.table import Table
 
-from planner.inputs.prepared_scenario import Prepared
+from planner.inputs.prepared_scenario import Prepared, prepare
 from profiling.arrays import Array, Feeds
 from profiling.noise.noise_power import noise_power
 from profiling.onnx_io.external_weights import read_array, save
@@ -165,11 +165,11 @@ def run_one(name: str, most: int) -> list[tuple[str, int, float, float]]:
     """Return (correction, how many places, noise, right answers) of a model in int8."""
     with tempfile.TemporaryDirectory() as text:
         folder = Path(text)
-        prepared = prepared_with(name, {}, most, folder)
+        prepared = prepare(scenario_with(name, {}, most, folder))
         model, samples = prepared.models.graph.model, prepared.evaluation.samples
         calibration = list(prepared.subject.calibration.spread(_CALIBRATED).samples)
         exact = list(run_samples(open_session(model, Runtime()), samples))
-        corrected = prepared_with(name, {"bias_correction": True}, most, folder)
+        corrected = prepare(scenario_with(name, {"bias_correction": True}, most, folder))
         reduced = corrected.calibration("here").scheme.reduce_range
         places = len(read_bias_errors(corrected.ranges, reduced=reduced))
         forms = {"none": (in_int8(prepared), 0), "bias correction": (in_int8(corrected), places)}
@@ -177,7 +177,7 @@ def run_one(name: str, most: int) -> list[tuple[str, int, float, float]]:
         for what, (other, count) in changed.items():
             if count:
                 save(other, folder / f"{what}.onnx")
-                again = prepared_with(name, {}, most, folder, folder / f"{what}.onnx")
+                again = prepare(scenario_with(name, {}, most, folder, folder / f"{what}.onnx"))
                 forms[what] = in_int8(again), count
         rows = []
         for what, (form, count) in forms.items():

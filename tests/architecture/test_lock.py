@@ -18,7 +18,7 @@ from planner.cli.versions import TESTED
 TEXT = (ROOT / "requirements" / "lock.txt").read_text(encoding="utf-8")
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 PYTHONS = ("3.11", "3.12")
-NOT_LOCKED = {"docs", "ray"}  # the site; 50 more packages, for who has a cluster
+NOT_LOCKED = {"bench", "docs", "ray"}  # a rival; the site; 50 more packages, for a cluster
 
 
 def locked(python: str) -> dict[str, Version]:
