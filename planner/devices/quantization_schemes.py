@@ -49,6 +49,17 @@ def scheme_here(scenario: Scenario, device: DeviceSpec, runtime: Runtime) -> Sch
     return Scheme(bool(spec.symmetric), reduce_range, ranges=scenario.range_method)
 
 
+def scheme_there(scenario: Scenario, device: DeviceSpec) -> Scheme:
+    """Return the scheme with which a device is measured by itself.
+
+    Bits of weights do not change seconds; whether kernels overflow there is found out there.
+    """
+    if scenario.runtime_of(device) != ONNX_RUNTIME:
+        return _OF_OTHERS[scenario.runtime_of(device)]
+    spec = scenario.quantization_of(device)
+    return Scheme(bool(spec.symmetric), bool(spec.reduce_range))
+
+
 def schemes_of(quantization: Mapping[str, str]) -> dict[str, Scheme]:
     """Return device -> scheme as a plan names them.
 
