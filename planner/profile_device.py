@@ -6,7 +6,7 @@ from pathlib import Path
 from planner.costs.device_costs import noise_of
 from planner.costs.device_profiles import check_profile, latency_profile
 from planner.costs.noise_profiles import noise_profiles
-from planner.devices.quantization_schemes import scheme_here
+from planner.devices.quantization_schemes import scheme_here, scheme_there
 from planner.devices.runtime import MEASURE_HERE, runtime_of, setup_of
 from planner.errors import ScenarioError
 from planner.inputs.calibrated_model import CalibratedModel
@@ -14,13 +14,10 @@ from planner.inputs.prepared_scenario import prepare
 from planner.scenario.device_schema import DeviceSpec
 from planner.scenario.schema import Scenario
 from profiling.errors import ProfileError
-from profiling.graph.unit_graph import ModelGraph
-from profiling.latency.measure_latency import Setup, measurement_plan, variants_of
-from profiling.latency.write_bundle import write_bundle
+from profiling.latency.measure_latency import Setup
 from profiling.on_device.measurement_order import MeasurementPlan
 from profiling.progress import Progress, silent
 from profiling.quantization.calibration import Calibration
-from profiling.quantization.qdq_model import Scheme
 from profiling.records.profile import FORMAT as PROFILE_FORMAT
 from profiling.records.profile import Profile, parse_profile
 
@@ -76,25 +73,14 @@ def remote_measurement(scenario: Scenario, device: str, progress: Progress = sil
     ------
     ScenarioError
         If there is no such device.
+    ProfileError
+        If its runtime has no bundle.
     """
     remote_device = device_of(scenario, device)
-    quantization = scenario.quantization_of(remote_device)
-    # Bits of weights do not change seconds; whether kernels overflow there is found out there.
-    scheme = Scheme(bool(quantization.symmetric), bool(quantization.reduce_range))
-    prepared = prepare(scenario, progress, {device: scheme})
+    prepared = prepare(scenario, progress, {device: scheme_there(scenario, remote_device)})
     calibration, setup = prepared.calibration(device), setup_of(scenario, remote_device)
-    order = measurement_plan(_onnx_graph(prepared.subject), calibration, setup, device)
+    order = prepared.subject.model.measurement_plan(calibration, setup, device)
     return RemoteMeasurement(remote_device, prepared.subject, calibration, setup, order)
-
-
-def _onnx_graph(subject: CalibratedModel) -> ModelGraph:
-    """Return the graph of a model of which a device can be given a bundle."""
-    if not isinstance(subject.graph, ModelGraph):
-        raise ScenarioError(
-            "only models for ONNX Runtime alone have a bundle and a profile over the network; "
-            "run plan profile on the device itself"
-        )
-    return subject.graph
 
 
 def bundle_device(scenario: Scenario, device: str, folder: Path, progress: Progress = silent) -> None:
@@ -102,13 +88,13 @@ def bundle_device(scenario: Scenario, device: str, folder: Path, progress: Progr
 
     Raises
     ------
-    ScenarioError
-        If there is no such device.
+    ScenarioError, ProfileError
+        As `remote_measurement`.
     """
     there = remote_measurement(scenario, device, progress)
     progress("writing the bundle", 0, 1)
-    variants = variants_of(_onnx_graph(there.subject), there.calibration, there.setup.precisions)
-    write_bundle(variants, there.subject.calibration.samples[0], there.order, folder)
+    feeds = there.subject.calibration.samples[0]
+    there.subject.model.write_bundle(there.calibration, feeds, there.setup, there.order, folder)
     progress("writing the bundle", 1, 1)
 
 

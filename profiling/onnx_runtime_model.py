@@ -11,13 +11,22 @@ from profiling.arrays import Feeds
 from profiling.graph.compressed_weights import CompressedUnit, compress_weights, with_compressed
 from profiling.graph.multiply_adds import multiplications
 from profiling.graph.unit_graph import ModelGraph, with_refusals
-from profiling.latency.measure_latency import BuiltPlan, Setup, measure_latency, time_plan
+from profiling.latency.measure_latency import (
+    BuiltPlan,
+    Setup,
+    measure_latency,
+    measurement_plan,
+    time_plan,
+    variants_of,
+)
 from profiling.latency.plan_corrections import PlanTiming
+from profiling.latency.write_bundle import write_bundle
 from profiling.noise.choose_ranges import calibrate_choosing
 from profiling.noise.measure_noise import measure_noise
 from profiling.noise.noise_sources import NoiseSources
 from profiling.noise.unit_check import UnitCheck, refused_units
 from profiling.on_device.create_session import Optimization
+from profiling.on_device.measurement_order import MeasurementPlan
 from profiling.precision import Precision
 from profiling.progress import Progress
 from profiling.quantization.calibration import Calibration, calibrate
@@ -94,6 +103,16 @@ class OnnxRuntimeModel:
     ) -> LatencyProfile:
         """Return seconds by the runtime's profiler, as `profiling.latency.measure_latency` has them."""
         return measure_latency(self.graph, calibration, feeds, setup, progress)
+
+    def measurement_plan(self, calibration: Calibration, setup: Setup, device: str) -> MeasurementPlan:
+        """Return what `profiling.latency.measure_latency` measures."""
+        return measurement_plan(self.graph, calibration, setup, device)
+
+    def write_bundle(
+        self, calibration: Calibration, feeds: Feeds, setup: Setup, plan: MeasurementPlan, folder: Path
+    ) -> None:
+        """Write a bundle as `profiling.latency.write_bundle` does."""
+        write_bundle(variants_of(self.graph, calibration, setup.precisions), feeds, plan, folder)
 
     def measure_noise(
         self,

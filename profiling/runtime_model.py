@@ -11,6 +11,7 @@ from profiling.latency.measure_latency import BuiltPlan, Setup
 from profiling.latency.plan_corrections import PlanTiming
 from profiling.noise.noise_sources import NoiseSources
 from profiling.on_device.create_session import Optimization
+from profiling.on_device.measurement_order import MeasurementPlan
 from profiling.precision import Precision
 from profiling.progress import Progress
 from profiling.quantization.calibration import Calibration
@@ -67,6 +68,20 @@ class RuntimeModel(Protocol):
         self, calibration: Calibration, feeds: Feeds, setup: Setup, progress: Progress
     ) -> LatencyProfile:
         """Return the seconds of units and switches on this machine."""
+
+    def measurement_plan(self, calibration: Calibration, setup: Setup, device: str) -> MeasurementPlan:
+        """Return what a device is to measure by itself.
+
+        Raises
+        ------
+        ProfilingError
+            If no device can.
+        """
+
+    def write_bundle(
+        self, calibration: Calibration, feeds: Feeds, setup: Setup, plan: MeasurementPlan, folder: Path
+    ) -> None:
+        """Write what a device needs to measure `measurement_plan` into an empty folder."""
 
     def measure_noise(
         self,

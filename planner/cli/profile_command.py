@@ -71,9 +71,9 @@ def profile(
 ) -> int:
     """Measure a scenario's model on this machine: run it on the device itself.
 
-    A device that cannot install this package needs only Python 3.9, NumPy and ONNX Runtime: copy the
-    folder that --bundle writes to it and run its measure.py there, which writes the profile. Or, with zenoh,
-    run its profile_server.py there, and --host measures the device from here.
+    A device that cannot install this package needs only Python 3.9, NumPy and its runtime, ONNX Runtime or
+    LiteRT: copy the folder that --bundle writes to it and run its measure.py there, which writes the profile.
+    Or, with zenoh, run its profile_server.py there, and --host measures the device from here.
     """
     options = HostOptions(host, keys, client, insecure, deadline_s)
     if diff is not None:

@@ -110,7 +110,12 @@ def check_profile(
     ProfileError
         Saying what is wrong.
     """
-    graph = _own_graph(scenario, device, subject)
+    graph, runtime = _own_graph(scenario, device, subject), scenario.runtime_of(device)
+    if latency.runtime not in (None, runtime):
+        raise ProfileError(
+            f"{name} was measured with runtime {latency.runtime}, but {device.name} runs {runtime}; "
+            f"make one with it: plan profile SCENARIO --device {device.name} --out {Path(name).name}"
+        )
     if latency.model_sha256 != graph.model_sha256:
         raise ProfileError(
             f"{name} is the profile of another model; "

@@ -57,6 +57,17 @@ def _shared(scenario: Scenario, scheme: Scheme) -> Scheme:
     )
 
 
+def scheme_there(scenario: Scenario, device: DeviceSpec) -> Scheme:
+    """Return the scheme with which a device is measured by itself.
+
+    Bits of weights do not change seconds; whether kernels overflow there is found out there.
+    """
+    if scenario.runtime_of(device) != ONNX_RUNTIME:
+        return _OF_OTHERS[scenario.runtime_of(device)]
+    spec = scenario.quantization_of(device)
+    return Scheme(bool(spec.symmetric), bool(spec.reduce_range))
+
+
 def schemes_of(quantization: Mapping[str, str]) -> dict[str, Scheme]:
     """Return device -> scheme as a plan names them.
 

@@ -18,6 +18,7 @@ from profiling.latency.kernel_tags import tag_model
 from profiling.latency.measured_mixes import by_precision, mixes_of, planned_switches, planned_units
 from profiling.latency.plan_corrections import PlanTiming, StageTime
 from profiling.latency.stage_cuts import designed_stages, stage_models
+from profiling.on_device.measured_record import Timed
 from profiling.on_device.measurement_order import (
     FORMAT,
     MeasurementPlan,
@@ -25,8 +26,8 @@ from profiling.on_device.measurement_order import (
 )
 from profiling.on_device.measuring_flow import measure
 from profiling.on_device.robust_statistics import are_enough, middle_error
-from profiling.on_device.timing_loop import InterleavedTimer, least_seconds, rounds_for, time_stages
-from profiling.on_device.variant_times import Timed, trace
+from profiling.on_device.timing_loop import InterleavedTimer, rounds_for, time_stages
+from profiling.on_device.variant_times import start_seconds, trace
 from profiling.precision import Precision
 from profiling.progress import Progress, silent
 from profiling.quantization.calibration import Calibration
@@ -179,7 +180,7 @@ def time_plan(
     whole = Timed(
         wall_s=float(np.median(ratios)) * reference_s,
         profiled=kernels.scaled(reference_s / float(np.median(traced_fp32_s))),
-        start_s=least_seconds(models.overflow_probe(), clock),
+        start_s=start_seconds(models, clock),
     )
     chains = _stage_ratios(plan, feeds, runtime, rounds)
     return PlanTiming(

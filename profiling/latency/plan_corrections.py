@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from profiling.on_device.conversion_costs import Conversion, conversions_of
 from profiling.on_device.cost_fits import measured_cuts, stage_seconds
 from profiling.on_device.kernels import SWITCH_KINDS, WIRE_KINDS, OwnerKind
+from profiling.on_device.measured_record import Timed
 from profiling.on_device.measurement_order import PlannedUnit, SwitchTensor
-from profiling.on_device.variant_times import Timed
 from profiling.precision import Precision
 from profiling.records.profile import LatencyProfile, SeamCost, SwitchCost, UnitCost
 

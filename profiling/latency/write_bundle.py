@@ -2,24 +2,22 @@
 
 from collections.abc import Sequence
 from importlib import resources
+from importlib.resources.abc import Traversable
 from pathlib import Path
 
 import onnx
 
 from profiling.arrays import Feeds
 from profiling.latency.measure_latency import Variant
-from profiling.on_device.device_main import (
-    FEEDS,
-    MODELS,
-    ORDER,
+from profiling.on_device.device_main import FEEDS, MODELS, ORDER, SCRIPT
+from profiling.on_device.measurement_order import MeasurementPlan
+from profiling.on_device.onnx_runtime_bundle import (
     PROBE,
-    SCRIPT,
     plain_file,
     stage_file,
     tagged_file,
     wire_file,
 )
-from profiling.on_device.measurement_order import MeasurementPlan
 from profiling.onnx_io.external_weights import save_sharing
 from profiling.quantization.int8_overflow import overflow_probe_model
 from profiling.quantization.wire_formats import wire_trials
@@ -59,21 +57,32 @@ def write_bundle(
     for number, (*_, model) in enumerate(wire_trials()):
         onnx.save(model, folder / wire_file(number))
     onnx.save(overflow_probe_model(), folder / PROBE)
+    write_what_measures(feeds, plan, folder)
+
+
+def write_what_measures(feeds: Feeds, plan: MeasurementPlan, folder: Path) -> None:
+    """Write what every bundle has, whichever runtime its models are for.
+
+    That is the sample, what is to be measured, the script that a user starts, and the package that it
+    imports by its name here.
+    """
     write_npz(folder / FEEDS, feeds)
     save_json(plan, folder / ORDER)
-    _copy_code(folder)
-
-
-def _copy_code(folder: Path) -> None:
-    """Write the script that a user starts, and the package that it imports by its name here."""
     source, target = resources.files(_CODE), folder / _CODE
-    (target / _DEVICE_CODE).mkdir(parents=True)
+    target.mkdir()
     (target / "__init__.py").write_bytes((source / "__init__.py").read_bytes())
-    for module in (source / _DEVICE_CODE).iterdir():
-        if module.name == _SCRIPT_SOURCE:
-            (folder / SCRIPT).write_bytes(module.read_bytes())
-        elif module.name.endswith(".py"):
-            (target / _DEVICE_CODE / module.name).write_bytes(module.read_bytes())
+    _copy_code(source / _DEVICE_CODE, target / _DEVICE_CODE)
+    (target / _DEVICE_CODE / _SCRIPT_SOURCE).replace(folder / SCRIPT)
+
+
+def _copy_code(source: Traversable, target: Path) -> None:
+    """Write a package and those in it."""
+    target.mkdir()
+    for module in source.iterdir():
+        if module.name.endswith(".py"):
+            (target / module.name).write_bytes(module.read_bytes())
+        elif (module / "__init__.py").is_file():
+            _copy_code(module, target / module.name)
 
 
 def _save(model: onnx.ModelProto, path: Path) -> None:

@@ -101,6 +101,21 @@ def parse_tables(content: bytes, shown: str) -> Any:
     return model
 
 
+def weight_places(content: bytes) -> list[tuple[int, int]]:
+    """Return offset and size of weights in the bytes of a model, in their order there.
+
+    Those that could not be read without a copy are left out.
+    """
+    whole = np.frombuffer(content, np.uint8)
+    found = [buffer.data for buffer in parse_tables(content, "the model").buffers if buffer.data is not None]
+    start = _address(whole)
+    return sorted((_address(data) - start, len(data)) for data in found if np.shares_memory(whole, data))
+
+
+def _address(values: Array) -> int:
+    return int(values.__array_interface__["data"][0])
+
+
 def _filled(buffer: Any, content: bytes, shown: str) -> AlignedBuffer:
     data = buffer.data
     if buffer.offset > _PLACEHOLDER:

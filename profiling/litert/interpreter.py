@@ -1,16 +1,12 @@
 """The door to LiteRT's interpreter: threads are always explicit, failures are one line."""
 
-import os
 import re
-import sys
-import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
 from importlib.metadata import version
 
-import numpy as np
-from ai_edge_litert.interpreter import Interpreter, OpResolverType, SignatureRunner
+from ai_edge_litert.interpreter import Interpreter, SignatureRunner
 
 from profiling.arrays import Array, Feeds
 from profiling.errors import ModelError
@@ -19,10 +15,18 @@ from profiling.litert.cut import SIGNATURE, whole_stage
 from profiling.litert.load import LitertModel
 from profiling.litert.one_operator import one_operator
 from profiling.litert.table_access import tensors_of
+from profiling.on_device.litert.interpreter import (
+    FEWEST_THREADS,
+    FeedError,
+    KeepingModel,
+    OpenedModel,
+    TimedModel,
+    fed,
+    open_interpreter,
+)
+from profiling.on_device.litert.interpreter import hide_announcement as hide_announcement_with
 from profiling.printable_text import first_line
 
-_FEWEST_THREADS = 1
-_STDERR = 2
 _UNKNOWN_OPERATOR = re.compile(r"unresolved custom op: (.*?)\.(?:Node|$)")
 
 
@@ -42,7 +46,7 @@ class StageRunner:
         If the runtime refuses the model: it lacks an operator, or a kernel for a type.
     """
 
-    def __init__(self, content: bytes, threads: int = _FEWEST_THREADS) -> None:
+    def __init__(self, content: bytes, threads: int = FEWEST_THREADS) -> None:
         with naming_litert_errors("cannot load the model"):
             self._interpreter = _open(content, threads)
             self._runner: SignatureRunner = self._interpreter.get_signature_runner(SIGNATURE)
@@ -58,66 +62,36 @@ class StageRunner:
         wanted = self._runner.get_input_details()
         with naming_litert_errors("fails on this model and data"):
             result: dict[str, Array] = self._runner(
-                **{name: _fed(feeds, name, wanted[name]) for name in wanted}
+                **{name: fed(feeds, name, wanted[name]) for name in wanted}
             )
         return result
 
 
-class OpenedStage:
-    """Runs a stage whose inputs have the shapes of its file; errors as `StageRunner`.
+class OpenedStage(OpenedModel):
+    """Runs a stage whose inputs have the shapes of its file; errors as `StageRunner`."""
 
-    Nothing but arrays goes between the caller and the runtime: small stages take microseconds.
-    """
-
-    def __init__(self, content: bytes, threads: int = _FEWEST_THREADS) -> None:
+    def __init__(self, content: bytes, threads: int = FEWEST_THREADS) -> None:
+        hide_announcement()
         with naming_litert_errors("cannot load the model"):
-            self._interpreter = _open(content, threads)
-            runner = self._interpreter.get_signature_runner(SIGNATURE)
-            self._wanted = runner.get_input_details()
-            self._given = {name: int(one["index"]) for name, one in runner.get_output_details().items()}
-            del runner  # the interpreter allocates only while nobody else holds it
-            self._interpreter.allocate_tensors()
+            super().__init__(content, threads)
 
-    @property
-    def inputs(self) -> tuple[str, ...]:
-        """Names of what it reads."""
-        return tuple(self._wanted)
-
-    @property
-    def outputs(self) -> tuple[str, ...]:
-        """Names of what it gives."""
-        return tuple(self._given)
-
-    def run(self, feeds: Feeds, names: Sequence[str] | None = None) -> list[Array]:
+    def run(self, names: Sequence[str] | None, feeds: Feeds, _options: object = None, /) -> list[Array]:
         """Return outputs of one sample, by name or all in order."""
         with naming_litert_errors("fails on this model and data"):
-            for name, details in self._wanted.items():
-                self._interpreter.set_tensor(details["index"], _fed(feeds, name, details))
-            self._interpreter.invoke()
-            return [self._interpreter.get_tensor(self._given[name]) for name in names or self._given]
+            return super().run(names, feeds)
 
 
-class TimedInterpreter:
+class TimedInterpreter(TimedModel):
     """Runs a stage without copying what goes in and out, so that only computing is timed."""
 
-    def __init__(self, stage: Stage, feeds: Feeds, threads: int = _FEWEST_THREADS) -> None:
+    def __init__(self, stage: Stage, feeds: Feeds, threads: int = FEWEST_THREADS) -> None:
+        hide_announcement()
         with naming_litert_errors("cannot load the model"):
-            self._interpreter = _open(stage.content, threads)
-            wanted = self._interpreter.get_signature_runner(SIGNATURE).get_input_details()
-            values = {details["index"]: _fed(feeds, name, details) for name, details in wanted.items()}
-            for index, value in values.items():
-                self._interpreter.resize_tensor_input(index, value.shape)
-            self._interpreter.allocate_tensors()
-            for index, value in values.items():
-                self._interpreter.set_tensor(index, value)
-
-    def __call__(self) -> None:
-        """Compute once."""
-        self._interpreter.invoke()
+            super().__init__(stage.content, feeds, threads)
 
 
 def run_chain(
-    model: LitertModel, stages: Sequence[Stage], feeds: Feeds, threads: int = _FEWEST_THREADS
+    model: LitertModel, stages: Sequence[Stage], feeds: Feeds, threads: int = FEWEST_THREADS
 ) -> dict[str, Array]:
     """Return the outputs of a model by its signature's keys, computed by stages one after another."""
     runners = [StageRunner(stage.content, threads) for stage in stages]
@@ -135,7 +109,7 @@ def model_outputs(model: LitertModel, values: Mapping[str, Array]) -> dict[str, 
     }
 
 
-def run_model(model: LitertModel, feeds: Feeds, threads: int = _FEWEST_THREADS) -> dict[str, Array]:
+def run_model(model: LitertModel, feeds: Feeds, threads: int = FEWEST_THREADS) -> dict[str, Array]:
     """Return the outputs of a whole model by its signature's keys."""
     return run_chain(model, [whole_stage(model)], feeds, threads)
 
@@ -150,18 +124,14 @@ def tensor_values(model: LitertModel, samples: Sequence[Feeds]) -> Iterator[dict
     stage = whole_stage(model)
     kept = sorted({*model.inputs.values(), *model.outputs.values(), *_used(model)})
     readable = [t for t in kept if model.element_type(t).can_be_handed_over and not model.is_constant(t)]
-    with naming_litert_errors("cannot load the model"), warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # that to keep all tensors takes memory
-        interpreter = _open(stage.content, _FEWEST_THREADS, keeping_all=True)
-        runner = interpreter.get_signature_runner(SIGNATURE)
-    wanted = runner.get_input_details()
     numbers = {model.names[tensor]: tensor for tensor in readable}
+    hide_announcement()
+    with naming_litert_errors("cannot load the model"):
+        keeping = KeepingModel(stage.content, numbers.keys())
     for feeds in samples:
         with naming_litert_errors("fails on this model and data"):
-            runner(**{name: _fed(feeds, name, wanted[name]) for name in wanted})
-            found = {d["name"]: d["index"] for d in interpreter.get_tensor_details() if d["name"] in numbers}
-        held = {numbers[name]: _held(interpreter, index) for name, index in found.items()}
-        yield {tensor: value for tensor, value in held.items() if value is not None}
+            held = keeping.values(feeds)
+        yield {numbers[name]: value for name, value in held.items()}
 
 
 def is_delegated(content: bytes) -> bool:
@@ -175,7 +145,7 @@ def is_delegated(content: bytes) -> bool:
         If the runtime refuses the stage.
     """
     with naming_litert_errors("cannot load the model"):
-        interpreter = _open(content, _FEWEST_THREADS)
+        interpreter = _open(content, FEWEST_THREADS)
         interpreter.allocate_tensors()
     if not hasattr(interpreter, "_get_ops_details"):
         return True
@@ -190,43 +160,15 @@ def is_delegated(content: bytes) -> bool:
     )
 
 
-def _open(content: bytes, threads: int, *, keeping_all: bool = False) -> Interpreter:
+def _open(content: bytes, threads: int) -> Interpreter:
     hide_announcement()
-    interpreter = Interpreter(
-        model_content=content, num_threads=threads, experimental_preserve_all_tensors=keeping_all
-    )
-    if interpreter.get_input_details():
-        return interpreter
-    # The delegate that is there by default fails where there are constants only.
-    return Interpreter(
-        model_content=content,
-        num_threads=threads,
-        experimental_op_resolver_type=OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
-        experimental_preserve_all_tensors=keeping_all,
-    )
+    return open_interpreter(content, threads)
 
 
 @cache
 def hide_announcement() -> None:
-    """Have the runtime say once, to nobody, that it has made its delegate: it writes to descriptor 2."""
-    sys.stderr.flush()
-    kept, nowhere = os.dup(_STDERR), os.open(os.devnull, os.O_WRONLY)
-    try:
-        os.dup2(nowhere, _STDERR)
-        Interpreter(model_content=one_operator(), num_threads=1).allocate_tensors()
-    finally:
-        os.dup2(kept, _STDERR)
-        os.close(kept)
-        os.close(nowhere)
-
-
-def _held(interpreter: Interpreter, index: int) -> Array | None:
-    """Return what a tensor holds, None where the runtime never made room for it."""
-    try:
-        value: Array = interpreter.get_tensor(index)
-    except ValueError:
-        return None
-    return value
+    """Have the runtime say once, to nobody, that it has made its delegate."""
+    hide_announcement_with(one_operator())
 
 
 def _used(model: LitertModel) -> Iterator[int]:
@@ -234,21 +176,13 @@ def _used(model: LitertModel) -> Iterator[int]:
         yield from (*tensors_of(operator.inputs), *tensors_of(operator.outputs))
 
 
-def _fed(feeds: Feeds, name: str, details: Mapping[str, object]) -> Array:
-    if name not in feeds:
-        raise ModelError(f"the input {name!r} is missing; given are {', '.join(map(repr, feeds))}")
-    value = np.asarray(feeds[name])
-    if value.dtype != details["dtype"]:
-        wanted = np.dtype(details["dtype"]).name  # type: ignore[call-overload]
-        raise ModelError(f"the input {name!r} is {value.dtype.name}, the model wants {wanted}")
-    return np.asarray(value, order="C")  # a scalar stays one
-
-
 @contextmanager
 def naming_litert_errors(what: str) -> Iterator[None]:
     """Raise what LiteRT raises in the block as a ModelError: it raises built-in exceptions."""
     try:
         yield
+    except FeedError as exc:
+        raise ModelError(str(exc)) from exc
     except (RuntimeError, ValueError) as exc:
         said = first_line(exc)
         if unknown := _UNKNOWN_OPERATOR.search(said):

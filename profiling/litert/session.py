@@ -2,17 +2,10 @@
 
 import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 from profiling.arrays import Array
 from profiling.litert.interpreter import OpenedStage
-
-
-@dataclass(frozen=True, slots=True)
-class LitertEnd:
-    """An input or output of a session."""
-
-    name: str
+from profiling.on_device.litert.interpreter import OpenedEnd
 
 
 class LitertSession:
@@ -37,14 +30,13 @@ class LitertSession:
         self._content, self._threads = content, threads
         self._of_thread = threading.local()
         self._of_thread.opened = opened = OpenedStage(content, threads)
-        self._inputs = [LitertEnd(name) for name in opened.inputs]
-        self._outputs = [LitertEnd(name) for name in opened.outputs]
+        self._inputs, self._outputs = opened.get_inputs(), opened.get_outputs()
 
-    def get_inputs(self) -> Sequence[LitertEnd]:
+    def get_inputs(self) -> Sequence[OpenedEnd]:
         """Return what it reads."""
         return self._inputs
 
-    def get_outputs(self) -> Sequence[LitertEnd]:
+    def get_outputs(self) -> Sequence[OpenedEnd]:
         """Return what it gives."""
         return self._outputs
 
@@ -61,4 +53,4 @@ class LitertSession:
         if not hasattr(self._of_thread, "opened"):
             self._of_thread.opened = OpenedStage(self._content, self._threads)
         opened: OpenedStage = self._of_thread.opened
-        return opened.run(feeds, names)
+        return opened.run(names, feeds)

@@ -1,4 +1,4 @@
-"""Runs on a device, beside the models that it measures; it needs Python 3.9, NumPy and ONNX Runtime.
+"""Runs on a device, beside the models that it measures; it needs Python 3.9, NumPy and their runtime.
 
     python3 measure.py [FILE] [--rounds N] [--threads N]
 

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from enum import Enum
 from pathlib import Path
-from typing import Any, Callable
+from typing import Any
 
 import numpy as np
 import onnxruntime as ort
 
 ERRORS_ONLY = 3  # severity of ONNX Runtime's log
 _NUMPY_TYPES = {"tensor(float)": np.float32, "tensor(float16)": np.float16, "tensor(uint8)": np.uint8}
-
-Feeds = Mapping[str, Any]
-"""Input name -> array, one sample."""
 
 
 class Optimization(Enum):
@@ -75,11 +71,6 @@ def find_large_weights(options: ort.SessionOptions, folder: Path) -> None:
     options.add_session_config_entry("session.model_external_initializers_file_folder_path", str(folder))
 
 
-def session_runner(session: ort.InferenceSession, feeds: Feeds) -> Callable[[], object]:
-    """Return a call that runs one sample."""
-    return lambda: session.run(None, dict(feeds))
-
-
-def zero_feeds(session: ort.InferenceSession) -> Feeds:
+def zero_feeds(session: ort.InferenceSession) -> dict[str, Any]:
     """Return zeros for a session whose inputs have static shapes and are float, float16 or uint8."""
     return {end.name: np.zeros(end.shape, dtype=_NUMPY_TYPES[end.type]) for end in session.get_inputs()}

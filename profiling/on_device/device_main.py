@@ -1,4 +1,4 @@
-"""A bundle: the models of a measurement plan as files, and the command that measures them where they lie."""
+"""A bundle: what is to be measured, and the command that measures it where it lies, in its runtime."""
 
 from __future__ import annotations
 
@@ -7,83 +7,54 @@ import json
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict, replace
+from importlib import import_module
 from pathlib import Path
-from typing import Callable
+from typing import Callable, NamedTuple, Protocol
 
 import numpy as np
-import onnxruntime as ort
 
-from profiling.on_device.create_session import Feeds, create_session, session_options, trace_into
+from profiling.on_device.latency_record import LatencyRecord
 from profiling.on_device.measurement_order import (
     FORMAT,
     MOST_ROUNDS,
     MOST_THREADS,
+    XNNPACK,
     MeasurementPlan,
     PlannedUnit,
     SwitchTensor,
     WireModel,
 )
-from profiling.on_device.measuring_flow import measure
+from profiling.on_device.runtime_session import Feeds, Report
 
 SCRIPT = "measure.py"
-ORDER, FEEDS, PROBE, MODELS = "order.json", "feeds.npz", "probe.onnx", "models"
+ORDER, FEEDS, MODELS = "order.json", "feeds.npz", "models"
 _INTERRUPTED = 130  # what shells return for SIGINT
 
 
-def plain_file(variant: int) -> str:
-    """Return where a variant lies in a bundle."""
-    return f"{MODELS}/{variant:02d}.onnx"
+class BundleRuntime(Protocol):
+    """A runtime, and how the bundles for it are measured."""
+
+    @property
+    def version(self) -> str:
+        """Its name and version."""
+
+    def fault(self, plan: MeasurementPlan) -> str | None:
+        """Return why it cannot measure a plan here, if so."""
+
+    def measure(self, plan: MeasurementPlan, folder: Path, feeds: Feeds, report: Report) -> LatencyRecord:
+        """Return the record of the models in a bundle."""
 
 
-def tagged_file(variant: int) -> str:
-    """Return where a variant with tagged names lies in a bundle."""
-    return f"{MODELS}/{variant:02d}-tagged.onnx"
+class _Installed(NamedTuple):
+    """A runtime by its name, what installs it, and the module that has it as `RUNTIME`."""
+
+    name: str
+    package: str
+    module: str
 
 
-def stage_file(variant: int, number: int) -> str:
-    """Return where a stage of a variant lies in a bundle."""
-    return f"{MODELS}/{variant:02d}-stage-{number:02d}.onnx"
-
-
-def wire_file(number: int) -> str:
-    """Return where a model that encodes or decodes lies in a bundle."""
-    return f"{MODELS}/wire-{number:02d}.onnx"
-
-
-class BundleSessions:
-    """Opens the models of a bundle.
-
-    Parameters
-    ----------
-    folder
-        The bundle.
-    """
-
-    def __init__(self, folder: Path, plan: MeasurementPlan) -> None:
-        self._folder = folder
-        self._plan = plan
-
-    def plain(self, variant: int) -> ort.InferenceSession:
-        return self._open(plain_file(variant))
-
-    def traced(self, variant: int, profile: Path, optimized: Path) -> ort.InferenceSession:
-        return self._open(tagged_file(variant), profile, optimized)
-
-    def stage(self, variant: int, number: int) -> ort.InferenceSession:
-        return self._open(stage_file(variant, number))
-
-    def overflow_probe(self) -> ort.InferenceSession:
-        return self._open(PROBE)
-
-    def wire(self, number: int) -> ort.InferenceSession:
-        return self._open(wire_file(number))
-
-    def _open(
-        self, file: str, profile: Path | None = None, optimized: Path | None = None
-    ) -> ort.InferenceSession:
-        options = session_options(self._plan.threads)
-        trace_into(options, profile, optimized)
-        return create_session(str(self._folder / file), options, self._plan.provider)
+_LITERT = _Installed("LiteRT", "ai-edge-litert", "profiling.on_device.litert.litert_bundle")
+_ONNX_RUNTIME = _Installed("ONNX Runtime", "onnxruntime", "profiling.on_device.onnx_runtime_bundle")
 
 
 def read_measurement_plan(folder: Path) -> MeasurementPlan:
@@ -116,24 +87,41 @@ def main(folder: Path, arguments: Sequence[str]) -> None:
         plan = replace(plan, rounds=options.rounds)
     if options.threads is not None:
         plan = replace(plan, threads=options.threads)
-    if plan.provider not in ort.get_available_providers():
-        available = ", ".join(ort.get_available_providers())
-        sys.exit(f"this ONNX Runtime has no {plan.provider}; it has {available}")
+    runtime = _runtime(plan)
+    fault = runtime.fault(plan)
+    if fault is not None:
+        sys.exit(fault)
     target = Path(options.file or f"{plan.device}.profile.json")
     if not target.resolve().parent.is_dir():
         sys.exit(f"{target}: its folder does not exist")
     try:
-        latency = measure(plan, BundleSessions(folder, plan), read_feeds(folder), _report)
+        latency = runtime.measure(plan, folder, read_feeds(folder), _report)
     except KeyboardInterrupt:
         print("interrupted; nothing was written", file=sys.stderr)
         sys.exit(_INTERRUPTED)
     except Exception as exc:  # noqa: BLE001  the runtime's exceptions share no base class
-        sys.exit(f"ONNX Runtime {ort.__version__} cannot measure the models: {exc}")
+        sys.exit(f"{runtime.version} cannot measure the models: {exc}")
     record = {"format": FORMAT, "device": plan.device, "latency": asdict(latency)}
     aside = target.with_name(f".{target.name}.tmp")
     aside.write_text(json.dumps(record, indent=1) + "\n")
     aside.replace(target)  # whole or not at all
     print(f"written to {target}: name it as `profile` of device {plan.device} in the scenario")
+
+
+def _runtime(plan: MeasurementPlan) -> BundleRuntime:
+    """Return the runtime that a bundle is for; nothing of another one is imported.
+
+    Raises
+    ------
+    SystemExit
+        Saying what to install, if it is not here.
+    """
+    found = _LITERT if plan.provider == XNNPACK else _ONNX_RUNTIME
+    try:
+        runtime: BundleRuntime = import_module(found.module).RUNTIME
+    except ImportError as exc:
+        sys.exit(f"this bundle is for {found.name} ({exc}): python3 -m pip install {found.package} numpy")
+    return runtime
 
 
 def _options(arguments: Sequence[str]) -> argparse.Namespace:

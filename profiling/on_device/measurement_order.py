@@ -12,6 +12,7 @@ FORMAT = 7  # of profiles, and of the plan that asks for one
 FP32, INT8, INT16 = "fp32", "int8", "int16"
 ENCODE, DECODE = "encode", "decode"
 MOST_ROUNDS, MOST_THREADS = 10_000, 256
+XNNPACK = "XNNPACK"  # the provider of a plan for LiteRT
 CALLER = -1  # instead of a unit: whoever feeds the model and takes its outputs
 
 Mix = Mapping[int, str]

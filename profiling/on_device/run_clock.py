@@ -9,13 +9,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Callable, NamedTuple
 
+from profiling.on_device.measurement_order import XNNPACK
+
 try:
     import resource
 except ImportError:  # Windows
     resource = None  # type: ignore[assignment]
 
 CPU, WALL = "cpu", "wall"
-_CPU_PROVIDER = "CPUExecutionProvider"  # with one thread it computes in the thread that calls it
+# With one thread they compute in the thread that calls them.
+_CPU_PROVIDER = "CPUExecutionProvider"
+_CPU_PROVIDERS = (_CPU_PROVIDER, XNNPACK)
 _TASKS, _DELAYS = Path("/proc/self/task"), Path("/proc/self/schedstat")  # of Linux
 _NANO = 1e-9
 # A run that waited for more than this part of its seconds is disturbed: such are timed anew where they can.
@@ -97,7 +101,7 @@ def clock_of(threads: int, provider: str = _CPU_PROVIDER) -> RunClock:
     Windows counts a thread's processor time in ticks of 15.6 ms, in which many runs would take nothing.
     """
     ticks_finely = hasattr(time, "thread_time") and sys.platform != "win32"
-    if threads == 1 and provider == _CPU_PROVIDER and ticks_finely:
+    if threads == 1 and provider in _CPU_PROVIDERS and ticks_finely:
         return RunClock(CPU, time.thread_time, _without_processor, _involuntary_switches)
     delays = _thread_delays if _DELAYS.is_file() else None
     return RunClock(WALL, time.perf_counter, delays, _involuntary_switches)

@@ -7,11 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Callable
 
-import onnxruntime as ort
-
-from profiling.on_device.create_session import Feeds, session_runner, zero_feeds
 from profiling.on_device.robust_statistics import MOST_ROUNDS, sufficient_rounds
 from profiling.on_device.run_clock import WALL, RunClock, RunTime
+from profiling.on_device.runtime_session import Feeds, Session, session_runner
 
 REFERENCE, SESSION = "reference", "session"
 # Rounds that are taken for each that is asked for, where too many of them are disturbed.
@@ -161,9 +159,8 @@ def rounds_for(call: Callable[[], object], wanted: int, clock: RunClock) -> int:
     return sufficient_rounds(clock.time(call).seconds)
 
 
-def least_seconds(probe: ort.InferenceSession, clock: RunClock) -> float:
-    """Return what a run takes even if there is hardly anything to compute."""
-    call = session_runner(probe, zero_feeds(probe))
+def least_seconds(call: Callable[[], object], clock: RunClock) -> float:
+    """Return what a run takes even if, as in this one, there is hardly anything to compute."""
     return statistics.median(time_interleaved({0: call}, MOST_ROUNDS, clock)[0])
 
 
@@ -210,20 +207,20 @@ class InterleavedTimer:
         Of each pair; 0 for as many as `rounds_for` finds right for the reference.
     """
 
-    def __init__(self, reference: ort.InferenceSession, feeds: Feeds, rounds: int, clock: RunClock) -> None:
+    def __init__(self, reference: Session, feeds: Feeds, rounds: int, clock: RunClock) -> None:
         self.clock = clock
         self._reference = session_runner(reference, feeds)
         self._feeds = feeds
         self.rounds = rounds_for(self._reference, rounds, clock)
 
-    def __call__(self, session: ort.InferenceSession) -> InterleavedRuns:
+    def __call__(self, session: Session) -> InterleavedRuns:
         work = {REFERENCE: self._reference, SESSION: session_runner(session, self._feeds)}
         return InterleavedRuns(run_interleaved(work, self.rounds, self.clock))
 
 
 def time_stages(
-    wholes: Sequence[ort.InferenceSession],
-    stages: Sequence[ort.InferenceSession],
+    wholes: Sequence[Session],
+    stages: Sequence[Session],
     feeds: Feeds,
     rounds: int,
     clock: RunClock,
@@ -243,8 +240,8 @@ class StageRuns:
 
 
 def stage_runs(
-    wholes: Sequence[ort.InferenceSession],
-    stages: Sequence[ort.InferenceSession],
+    wholes: Sequence[Session],
+    stages: Sequence[Session],
     feeds: Feeds,
     rounds: int,
     clock: RunClock,

@@ -1,18 +1,15 @@
-"""What opens the models of a measurement plan, and what is told of the progress."""
+"""What opens the models of a measurement plan in ONNX Runtime."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Callable, Protocol
+from typing import Protocol
 
 import onnxruntime as ort
 
-Report = Callable[[str, int, int], object]
-"""Called with what is being done, how much of it is done, and how much there is."""
-
 
 class VariantSessions(Protocol):
-    """Opens the models of a plan; each call opens a session."""
+    """Opens the models of a plan, as `StagedVariants` does, and what ONNX Runtime needs besides."""
 
     def plain(self, variant: int) -> ort.InferenceSession:
         """Return a variant as a user would run it."""

@@ -4,48 +4,18 @@ from __future__ import annotations
 
 import statistics
 import tempfile
-from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from profiling.on_device.create_session import Feeds
+from profiling.on_device.create_session import zero_feeds
 from profiling.on_device.interruptions import interruptions_of
 from profiling.on_device.kernels import KernelTimes, TracedRuns, read_kernels
+from profiling.on_device.measured_record import Timed
 from profiling.on_device.measurement_order import MeasurementPlan
 from profiling.on_device.run_clock import CPU, RunClock, RunTime, clock_of
+from profiling.on_device.runtime_session import Feeds, Report, session_runner
 from profiling.on_device.timing_loop import REFERENCE, SESSION, InterleavedTimer, Rounds, least_seconds
-from profiling.on_device.variant_sessions import Report, VariantSessions
-
-
-@dataclass(frozen=True)
-class Timed:
-    """Seconds of one variant: the whole without the profiler, and its kernels under it.
-
-    Parameters
-    ----------
-    runs
-        Those without the profiler that count.
-    all_runs
-        The others as well, such as were disturbed.
-    start_s
-        What any run takes, whatever the model.
-    """
-
-    wall_s: float
-    profiled: KernelTimes
-    runs: tuple[RunTime, ...] = ()
-    start_s: float = 0.0
-    all_runs: tuple[RunTime, ...] = ()
-
-    @property
-    def runs_s(self) -> tuple[float, ...]:
-        """Seconds of the runs that count."""
-        return tuple(run.seconds for run in self.runs)
-
-    @property
-    def kernels(self) -> KernelTimes:
-        """Its kernels without the profiler's own cost."""
-        return self.profiled.as_unprofiled(max(0.0, self.wall_s - self.start_s))
+from profiling.on_device.variant_sessions import VariantSessions
 
 
 class _Runs(NamedTuple):
@@ -67,7 +37,7 @@ def time_variants(
     variant 0 are those of the fp32 model beside all variants: they show how calm the machine was.
     """
     reference, clock = models.plain(0), clock_of(plan.threads, plan.provider)
-    start_s = least_seconds(models.overflow_probe(), clock)
+    start_s = start_seconds(models, clock)
     variants, fp32_s, fp32_runs, all_fp32_runs = [], [], [], []
     for variant in range(len(plan.variants)):
         # Units' seconds come from the models in one precision; mixed ones only show what switches add.
@@ -94,6 +64,12 @@ def time_variants(
         )
         for runs in variants
     ]
+
+
+def start_seconds(models: VariantSessions, clock: RunClock) -> float:
+    """Return what a run takes whatever the model: that of the probe, which computes hardly anything."""
+    probe = models.overflow_probe()
+    return least_seconds(session_runner(probe, zero_feeds(probe)), clock)
 
 
 def trace(models: VariantSessions, variant: int, timer: InterleavedTimer) -> tuple[KernelTimes, list[float]]:

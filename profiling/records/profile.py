@@ -7,11 +7,16 @@ import msgspec
 
 from profiling.errors import ProfileError
 from profiling.on_device.measurement_order import FORMAT as FORMAT
+from profiling.on_device.measurement_order import XNNPACK
 from profiling.on_device.robust_statistics import median_error
 from profiling.on_device.run_clock import WALL
 from profiling.precision import Precision, Wire
 from profiling.records.json_files import parse_json, read_json
+from profiling.runtime_names import LITERT, ONNX_RUNTIME, TENSORFLOW
 
+TENSORFLOW_CPU = "CPU"  # the provider of a profile of TensorFlow
+
+_RUNTIMES = {XNNPACK: LITERT, TENSORFLOW_CPU: TENSORFLOW}  # of providers that are not ONNX Runtime's
 _ROUNDING = 1e-9  # a rest that is the start but for rounding is spread already
 
 
@@ -126,6 +131,11 @@ class LatencyProfile:
     clock: str = WALL
     disturbed: float | None = None
     waiting: float | None = None
+
+    @property
+    def runtime(self) -> str | None:
+        """The runtime that was measured, as scenarios name it; None where the provider is not known."""
+        return _RUNTIMES.get(self.provider, ONNX_RUNTIME) if self.provider else None
 
     @property
     def standard_error(self) -> float:

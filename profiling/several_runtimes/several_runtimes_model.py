@@ -9,7 +9,7 @@ from onnx import TensorProto
 
 from profiling.arrays import Feeds
 from profiling.directories import temporary_folder
-from profiling.errors import ModelError, ProfilingError
+from profiling.errors import ModelError, ProfileError, ProfilingError
 from profiling.graph.compressed_weights import UncompressedWeights
 from profiling.graph.operator_graph import OperatorGraph
 from profiling.graph.unit_graph import ModelGraph
@@ -20,6 +20,7 @@ from profiling.litert.planning.ranges_file import load_ranges
 from profiling.litert.unit_graph import LitertGraph
 from profiling.noise.noise_sources import NoiseSources
 from profiling.on_device.create_session import Optimization
+from profiling.on_device.measurement_order import MeasurementPlan
 from profiling.onnx_runtime_model import OnnxRuntimeModel
 from profiling.precision import Precision
 from profiling.progress import Progress
@@ -271,6 +272,28 @@ class SeveralRuntimesModel(UncompressedWeights):
                     part.axes[name],
                 )
         return adapters
+
+    def measurement_plan(self, calibration: Calibration, setup: Setup, device: str) -> MeasurementPlan:
+        """Return what a device of the scheme's runtime measures, in its own units."""
+        part, own = self._part_in_bundle(calibration, device)
+        return part.model.measurement_plan(own, setup, device)
+
+    def write_bundle(
+        self, calibration: Calibration, feeds: Feeds, setup: Setup, plan: MeasurementPlan, folder: Path
+    ) -> None:
+        """Write the bundle of the scheme's runtime."""
+        part, own = self._part_in_bundle(calibration, plan.device)
+        part.model.write_bundle(own, feeds, setup, plan, folder)
+
+    def _part_in_bundle(self, calibration: Calibration, device: str) -> tuple[RuntimePart, Calibration]:
+        """Return the scheme's runtime, unless its stages transpose what crosses: no bundle has that yet."""
+        part, own = self.part(calibration)
+        if isinstance(part.graph, ModelGraph):
+            raise ProfileError(
+                f"{device} runs onnxruntime beside devices of other runtimes, for which there is no bundle: "
+                "run plan profile on the device itself"
+            )
+        return part, own
 
     def measure_noise(
         self,

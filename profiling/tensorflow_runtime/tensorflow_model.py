@@ -7,6 +7,7 @@ from statistics import median
 from typing import Any, Self
 
 from profiling.arrays import Feeds
+from profiling.errors import ProfileError
 from profiling.graph.compressed_weights import UncompressedWeights
 from profiling.latency.measure_latency import BuiltPlan, Setup
 from profiling.latency.measured_mixes import planned_switches, planned_units
@@ -14,16 +15,18 @@ from profiling.latency.plan_corrections import PlanTiming, StageTime
 from profiling.noise.noise_sources import NoiseSources
 from profiling.on_device.create_session import Optimization
 from profiling.on_device.kernels import Kernel, KernelTimes, Owner, OwnerKind
+from profiling.on_device.measured_record import Timed
+from profiling.on_device.measurement_order import MeasurementPlan
 from profiling.on_device.processor import cpu_description
 from profiling.on_device.robust_statistics import are_noisy, middle_error, relative_iqr
 from profiling.on_device.run_clock import CPU, WALL, RunTime
-from profiling.on_device.variant_times import Timed
 from profiling.precision import Precision
 from profiling.progress import Progress
 from profiling.quantization.calibration import Calibration
 from profiling.range_method import TensorRanges
 from profiling.records.cache import EntryKind
 from profiling.records.profile import (
+    TENSORFLOW_CPU,
     LatencyProfile,
     NoiseProfile,
     SeamCost,
@@ -101,7 +104,7 @@ class TensorFlowRuntimeModel(UncompressedWeights):
             overflows=False,
             processor=cpu_description(),
             threads=setup.runtime.threads,
-            provider="CPU",
+            provider=TENSORFLOW_CPU,
             samples=len(found.runs_s),
             runs_s={Precision.FP32: found.runs_s},
             spread=spread,
@@ -121,6 +124,20 @@ class TensorFlowRuntimeModel(UncompressedWeights):
             wires=(),
             clock=CPU if setup.runtime.threads == 1 else WALL,
         )
+
+    def measurement_plan(self, calibration: Calibration, setup: Setup, device: str) -> MeasurementPlan:
+        """Raise that it is measured where this package is installed."""
+        del calibration, setup
+        raise ProfileError(
+            f"{device} runs tensorflow, for which there is no bundle: run plan profile on the device itself"
+        )
+
+    def write_bundle(
+        self, calibration: Calibration, feeds: Feeds, setup: Setup, plan: MeasurementPlan, folder: Path
+    ) -> None:
+        """Raise as `measurement_plan` does."""
+        del feeds, folder
+        self.measurement_plan(calibration, setup, plan.device)
 
     def measure_noise(
         self,

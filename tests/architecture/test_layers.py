@@ -200,6 +200,19 @@ def test_what_runs_on_a_device_needs_numpy_and_the_runtime_only():
     assert names - sys.stdlib_module_names == {"numpy", "onnxruntime"}
 
 
+def test_what_measures_litert_on_a_device_imports_nothing_of_onnx_runtime():
+    reached, waiting = set(), {"profiling.on_device.litert.litert_bundle"}
+    while waiting:
+        module = waiting.pop()
+        reached.add(module)
+        waiting |= {name for name in IMPORTS[module] if name in MODULES} - reached
+    assert len(reached) > 10
+    others = {name.split(".")[0] for module in reached for name in IMPORTS[module] - MODULES.keys()}
+    typed_only = {"profiling.on_device.processor"}
+    assert others - sys.stdlib_module_names <= {"numpy", "onnxruntime"}
+    assert {m for m in reached if any(within(n, ("onnxruntime",)) for n in IMPORTS[m])} == typed_only
+
+
 def test_nothing_imports_what_runs_beside_tensorflow():
     assert not [
         (module, name)

@@ -179,3 +179,19 @@ def test_what_does_not_go_with_tensorflow_is_one_line(scenario, tmp_path, capsys
     assert run(str(scenario), "--out", str(tmp_path / "plan"), *settings) == 1
     assert message in capsys.readouterr().err
     assert not (tmp_path / "plan").exists()
+
+
+@pytest.mark.parametrize(
+    ("device", "why"),
+    [
+        (
+            "cloud",
+            "cloud runs tensorflow, for which there is no bundle: run plan profile on the device itself",
+        ),
+        ("server", "server runs onnxruntime beside devices of other runtimes, for which there is no bundle"),
+    ],
+)
+def test_a_device_that_no_bundle_can_measure_is_told(scenario, tmp_path, capsys, device, why):
+    assert run("profile", str(scenario), "--device", device, "--bundle", str(tmp_path / "b")) == 1
+    assert why in " ".join(capsys.readouterr().err.split())
+    assert not list(tmp_path.iterdir())

@@ -2,8 +2,8 @@
 
     python3 profile_server.py
 
-It needs Python 3.9, NumPy, ONNX Runtime and zenoh. Nothing that it runs comes from the network: only the
-`measure.py` beside it, with the rounds and threads that were asked for.
+It needs Python 3.9, NumPy, zenoh and the runtime of the bundle's models. Nothing that it runs
+comes from the network: only the `measure.py` beside it, with the rounds and threads that were asked for.
 """
 
 from __future__ import annotations

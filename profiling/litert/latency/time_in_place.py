@@ -2,16 +2,17 @@
 
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from profiling.arrays import Feeds
 from profiling.graph.any_model import Stage
 from profiling.litert.cut import cut_out, whole_stage
 from profiling.litert.interpreter import TimedInterpreter, tensor_values
 from profiling.litert.load import LitertModel
+from profiling.on_device.litert.litert_timing import GroupCalls, group_seconds
 from profiling.on_device.robust_statistics import interquartile_mean, relative_iqr
 from profiling.on_device.run_clock import RunClock, clock_of
-from profiling.on_device.timing_loop import rounds_for, time_interleaved
+from profiling.on_device.timing_loop import time_interleaved
 
 _CONTEXT = 8  # units before the one that is timed: caches are as in the whole, and a run stays short
 _ROUNDS = 30
@@ -76,7 +77,8 @@ def time_units(
     whole = TimedInterpreter(whole_stage(parted.model), feeds)
     runs, whole_runs = list[list[float]](), list[float]()
     groups = Groups(parted.model, parted.operators, parted.shared)
-    for number, found in enumerate(time_groups(groups, feeds, rounds, clock)):
+    for number, calls in enumerate(group_calls(groups, feeds)):
+        found = group_seconds(calls, rounds, clock)
         if number % _WHOLE_EVERY == 0:
             whole_runs += time_interleaved({0: whole}, rounds, clock)[0]
         runs.append(found)
@@ -100,28 +102,30 @@ class Groups:
     shared: frozenset[int]
 
 
-def time_groups(
-    groups: Groups, feeds: Feeds, rounds: int, clock: RunClock, threads: int = 1
-) -> Iterator[list[float]]:
-    """Yield the seconds of each group in each round: of a stage that ends with it less one that ends before.
+class GroupStages(NamedTuple):
+    """A stage that ends with a group, and one that ends before it, if the group is not the whole stage."""
 
-    Parameters
-    ----------
-    rounds
-        Of each pair of stages; 0 for as many as their seconds ask for.
-    """
+    with_group: Stage
+    before_group: Stage | None
+
+
+def group_calls(groups: Groups, feeds: Feeds, threads: int = 1) -> Iterator[GroupCalls]:
+    """Yield, for each group, the stages whose difference is what it takes."""
     values = next(tensor_values(groups.model, [feeds]))
     named = {groups.model.names[tensor]: value for tensor, value in values.items()} | dict(feeds)
+    for ending_with, before in group_stages(groups):
+        yield GroupCalls(
+            TimedInterpreter(ending_with, named, threads),
+            None if before is None else TimedInterpreter(before, named, threads),
+        )
+
+
+def group_stages(groups: Groups) -> Iterator[GroupStages]:
+    """Yield, for each group, the stages whose difference is the group."""
     for number in range(len(groups.groups)):
         first = max(0, number - _CONTEXT)
-        ending_with = TimedInterpreter(_stage(groups, range(first, number + 1)), named, threads)
-        count = rounds_for(ending_with, rounds, clock)
-        if first == number:
-            yield time_interleaved({0: ending_with}, count, clock)[0]
-            continue
-        ending_before = TimedInterpreter(_stage(groups, range(first, number)), named, threads)
-        runs = time_interleaved({"before": ending_before, "with": ending_with}, count, clock)
-        yield [b - a for a, b in zip(runs["before"], runs["with"], strict=True)]
+        before = _stage(groups, range(first, number)) if first < number else None
+        yield GroupStages(_stage(groups, range(first, number + 1)), before)
 
 
 def _stage(groups: Groups, inside: Collection[int]) -> Stage:

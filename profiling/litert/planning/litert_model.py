@@ -13,10 +13,12 @@ from profiling.latency.measure_latency import BuiltPlan, Setup
 from profiling.latency.plan_corrections import PlanTiming
 from profiling.litert.calibration import calibrate_litert
 from profiling.litert.latency.litert_latency import (
-    litert_version,
+    litert_measurement_plan,
     measure_litert_latency,
     time_litert_plan,
+    variant_models,
 )
+from profiling.litert.latency.write_litert_bundle import write_litert_bundle
 from profiling.litert.mode_search import find_modes
 from profiling.litert.noise.measure_litert_noise import measure_litert_noise
 from profiling.litert.planning.mixed_model import MODE_OF
@@ -25,6 +27,8 @@ from profiling.litert.planning.ranges_file import load_ranges, save_ranges
 from profiling.litert.unit_graph import LitertGraph
 from profiling.noise.noise_sources import NoiseSources
 from profiling.on_device.create_session import Optimization
+from profiling.on_device.litert.interpreter import litert_version
+from profiling.on_device.measurement_order import MeasurementPlan
 from profiling.precision import Precision
 from profiling.progress import Progress
 from profiling.quantization.calibration import Calibration
@@ -99,6 +103,17 @@ class LitertRuntimeModel(UncompressedWeights):
         """Return seconds as differences of stages, as `litert_latency` has them."""
         label, ranges = calibration.scheme.label, self._ranges(calibration)
         return measure_litert_latency(self.graph, label, ranges, feeds, setup, progress)
+
+    def measurement_plan(self, calibration: Calibration, setup: Setup, device: str) -> MeasurementPlan:
+        """Return what `litert_latency` measures."""
+        return litert_measurement_plan(self.graph, calibration.scheme.label, setup, device)
+
+    def write_bundle(
+        self, calibration: Calibration, feeds: Feeds, setup: Setup, plan: MeasurementPlan, folder: Path
+    ) -> None:
+        """Write a bundle as `write_litert_bundle` does."""
+        models = variant_models(self.graph, self._ranges(calibration), setup)
+        write_litert_bundle(models, feeds, plan, folder)
 
     def measure_noise(
         self,

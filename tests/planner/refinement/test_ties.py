@@ -23,7 +23,7 @@ from planner.solver.result import SolveStatus, replace_choice
 from planner.solver.solve import solve
 from profiling.latency.plan_corrections import PlanTiming
 from profiling.on_device.kernels import KernelTimes
-from profiling.on_device.variant_times import Timed
+from profiling.on_device.measured_record import Timed
 
 
 def timed(objective: float, changes: int, error: float = 0.0, part: float = 1.0) -> TimedPlan:

@@ -11,7 +11,7 @@ from planner.scenario.validation import check_scenario
 from profiling.latency.measure_latency import BuiltPlan, Setup, measure_latency, time_plan
 from profiling.latency.plan_corrections import apply_corrections
 from profiling.on_device.kernels import KernelTimes
-from profiling.on_device.variant_times import Timed
+from profiling.on_device.measured_record import Timed
 from profiling.precision import Precision
 from profiling.quantization.qdq_model import INT8_REDUCED
 from profiling.runtime.open_session import Runtime

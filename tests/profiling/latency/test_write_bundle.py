@@ -30,9 +30,13 @@ def test_nothing_lies_in_a_bundle_that_is_not_listed(bundle):
     assert {path.name for path in bundle.iterdir()} == BUNDLE_FILES
 
 
+def modules(folder: Path) -> dict[str, str]:
+    return {str(path.relative_to(folder)): path.read_text() for path in folder.rglob("*.py")}
+
+
 def test_its_code_is_the_code_that_measures_here(bundle):
-    copied = {path.name: path.read_text() for path in (bundle / "profiling" / "on_device").iterdir()}
-    ours = {path.name: path.read_text() for path in CODE.glob("*.py")}
+    copied = modules(bundle / "profiling" / "on_device")
+    ours = modules(CODE)
     assert (bundle / SCRIPT).read_text() == ours.pop("bundle_script.py")
     assert copied == ours
     assert {path.name for path in (bundle / "profiling").iterdir()} == {"__init__.py", "on_device"}

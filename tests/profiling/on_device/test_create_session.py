@@ -4,10 +4,10 @@ from onnx import parser
 from profiling.on_device.create_session import (
     create_session,
     session_options,
-    session_runner,
     trace_into,
     zero_feeds,
 )
+from profiling.on_device.runtime_session import session_runner
 from profiling.runtime.open_session import Runtime, open_session
 
 HEADER = '<ir_version: 8, opset_import: ["" : 17]> '

@@ -5,8 +5,9 @@ import pytest
 
 from profiling.latency.measure_latency import Setup, measurement_plan, variants_of
 from profiling.latency.write_bundle import write_bundle
-from profiling.on_device.device_main import ORDER, BundleSessions, main, read_feeds, read_measurement_plan
+from profiling.on_device.device_main import ORDER, main, read_feeds, read_measurement_plan
 from profiling.on_device.measurement_order import FORMAT
+from profiling.on_device.onnx_runtime_bundle import BundleSessions
 from profiling.records.profile import load_profile
 from profiling.runtime.open_session import Runtime
 

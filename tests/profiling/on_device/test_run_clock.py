@@ -6,6 +6,7 @@ import pytest
 from fake_run_clock import FakeRunClock
 
 from profiling.on_device import run_clock
+from profiling.on_device.measurement_order import XNNPACK
 from profiling.on_device.run_clock import CPU, WALL, RunTime, clock_of
 
 TELLS_THREAD_TIME = pytest.mark.skipif(sys.platform == "win32", reason="ticks of 15.6 ms")
@@ -21,6 +22,7 @@ def test_one_thread_of_the_cpu_provider_is_told_by_its_processor_time():
     assert clock_of(1).kind == CPU
     assert clock_of(2).kind == WALL
     assert clock_of(1, "CUDAExecutionProvider").kind == WALL
+    assert [clock_of(threads, XNNPACK).kind for threads in (1, 2)] == [CPU, WALL]
 
 
 def test_windows_has_the_wall_clock_and_tells_no_waiting(monkeypatch, tmp_path):

@@ -4,9 +4,11 @@ import pytest
 
 from profiling.latency.measure_latency import Setup, measurement_plan, variants_of
 from profiling.latency.write_bundle import write_bundle
-from profiling.on_device.device_main import BundleSessions, read_feeds, read_measurement_plan
+from profiling.on_device.device_main import read_feeds, read_measurement_plan
 from profiling.on_device.kernels import Kernel, KernelTimes, Owner, OwnerKind
-from profiling.on_device.variant_times import Timed, time_variants
+from profiling.on_device.measured_record import Timed
+from profiling.on_device.onnx_runtime_bundle import BundleSessions
+from profiling.on_device.variant_times import time_variants
 from profiling.precision import Precision
 from profiling.runtime.open_session import Runtime
 

@@ -79,6 +79,20 @@ def test_a_profile_is_read_as_it_was_written(profile, tmp_path):
     assert load_profile(tmp_path / "p.json") == profile
 
 
+@pytest.mark.parametrize(
+    ("provider", "runtime"),
+    [
+        ("XNNPACK", "litert"),
+        ("CPU", "tensorflow"),
+        ("CPUExecutionProvider", "onnxruntime"),
+        ("CUDAExecutionProvider", "onnxruntime"),
+        ("", None),  # a table of costs
+    ],
+)
+def test_a_profile_tells_its_runtime(profile, provider, runtime):
+    assert dataclasses.replace(profile.latency, provider=provider).runtime == runtime
+
+
 def test_what_nothing_accounts_for_but_a_start_goes_to_the_units_in_proportion(profile):
     latency = dataclasses.replace(
         profile.latency,

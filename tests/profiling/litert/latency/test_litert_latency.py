@@ -8,10 +8,12 @@ from tflite_models import feeds
 
 from profiling.latency.measure_latency import Setup
 from profiling.litert.calibration import calibrate_litert
-from profiling.litert.latency import litert_latency
+from profiling.litert.latency import litert_variants
 from profiling.litert.latency.litert_latency import measure_litert_latency
 from profiling.litert.load import parse_litert
 from profiling.litert.unit_graph import build_litert_graph
+from profiling.on_device import measured_record
+from profiling.on_device.litert import measuring_litert
 from profiling.on_device.run_clock import CPU
 from profiling.precision import Precision
 from profiling.runtime.open_session import Runtime
@@ -29,12 +31,19 @@ def slowing(monkeypatch):
         def __init__(self, _content, _threads):
             pass
 
-        def run(self, outputs, _):
-            machine.compute(_MODELS * (1 + next(runs) / 1000))
-            return [None] * len(outputs)
+        def get_inputs(self):
+            return []
 
-    monkeypatch.setattr(litert_latency, "LitertSession", Session)
-    monkeypatch.setattr(litert_latency, "clock_of", lambda _threads: machine.clock)
+        def get_outputs(self):
+            return []
+
+        def run(self, _outputs, _feeds):
+            machine.compute(_MODELS * (1 + next(runs) / 1000))
+            return []
+
+    monkeypatch.setattr(litert_variants, "OpenedStage", Session)
+    for module in (measuring_litert, measured_record):
+        monkeypatch.setattr(module, "clock_of", lambda _threads, _provider: machine.clock)
     return runs
 
 
