@@ -7,6 +7,8 @@ from profiling.precision import Precision
 
 ALWAYS = (Precision.FP32, Precision.INT8)
 """Never left out: one is exact, and tensors in the other are the smallest that cross links."""
+NO_GAIN = 0.05
+"""What is faster by less than this fraction gains nothing: so much sessions of one model differ by."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,12 +50,13 @@ class WholeModelCosts:
         return self.ratio * (1 + self.margin)
 
     def dominates(self, other: "WholeModelCosts") -> bool:
-        """Return whether this one is faster beyond the margins on the same units, and no worse elsewhere."""
-        return self.units == other.units and self.slowest < other.fastest and self._no_worse(other)
+        """Return whether this one, of the same units, is faster for certain, and no worse elsewhere."""
+        is_faster = self.slowest * (1 + NO_GAIN) < other.fastest
+        return self.units == other.units and is_faster and self._no_worse(other)
 
     def leaves_no_gain(self, other: "WholeModelCosts") -> bool:
-        """Return whether the other one is not faster than this beyond the margins, nor better elsewhere."""
-        return other.slowest >= self.fastest and self._no_worse(other)
+        """Return whether the other one gains no time for certain, and is better in nothing else."""
+        return other.fastest >= self.slowest * (1 - NO_GAIN) and self._no_worse(other)
 
     def _no_worse(self, other: "WholeModelCosts") -> bool:
         return (

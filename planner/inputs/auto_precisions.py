@@ -29,8 +29,7 @@ log = logging.getLogger(__name__)
 MEMORY = "memory"
 # Samples on which errors are compared: as many as come to so many multiplications, between two bounds.
 _WORK, _FEWEST, _MOST = 8e9, 2, 8
-# A median errs by its standard error; twice that, and no less than two sessions of a model differ by.
-_ERRORS, _LEAST_MARGIN = 2, 0.05
+_ERRORS = 2  # standard errors by which a median may be off
 _FEW_ROUNDS, _MARGIN_OF_FEW = 3, 0.25  # so few show no spread
 _FLOAT_BYTES = 4
 _WIRE_BYTES = {Precision.INT8: 1, Precision.INT16: 2}  # of an element between two such units
@@ -197,12 +196,12 @@ class _Trial:
     def _costs(self, row: ProbedPrecision, *, counts_weights: bool) -> WholeModelCosts:
         """Return what counts of a precision: memory and links only where there are some to save."""
         float_bytes = _FLOAT_BYTES // 2 if Wire.FLOAT16 in self.scenario.wires else _FLOAT_BYTES
-        least = _LEAST_MARGIN if row.rounds > _FEW_ROUNDS else _MARGIN_OF_FEW
+        margin = _ERRORS * row.standard_error if row.rounds > _FEW_ROUNDS else _MARGIN_OF_FEW
         return WholeModelCosts(
             precision=row.precision,
             units=self._able(row.precision),
             ratio=row.ratio,
-            margin=0.0 if row.precision is Precision.FP32 else max(least, _ERRORS * row.standard_error),
+            margin=0.0 if row.precision is Precision.FP32 else margin,
             noise_power=row.noise_power,
             weight_bytes=self._weight_bytes(row.precision) if counts_weights else 0,
             wire_bytes=_WIRE_BYTES.get(row.precision, float_bytes) if self.scenario.links else 0,
