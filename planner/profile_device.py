@@ -34,11 +34,17 @@ def profile_here(scenario: Scenario, device: str, progress: Progress = silent) -
         update={"profile": MEASURE_HERE, "scaled_from": None}
     )
     scheme = scheme_here(scenario, local_device, runtime_of(local_device))
-    prepared = prepare(scenario, progress, {device: scheme})
-    calibration = prepared.calibration(device)
+    prepared = prepare(_with_device(scenario, local_device), progress, {device: scheme})
+    scenario, calibration = prepared.scenario, prepared.calibration(device)
     latency = latency_profile(scenario, local_device, prepared.subject, calibration, progress)
     noise = noise_profiles(scenario, prepared.subject, prepared.calibrations, progress)
     return Profile(PROFILE_FORMAT, device, latency, noise_of(scenario, scheme, noise))
+
+
+def _with_device(scenario: Scenario, device: DeviceSpec) -> Scenario:
+    """Return a scenario with a device in place of the one that has its name."""
+    devices = tuple(device if one.name == device.name else one for one in scenario.devices)
+    return scenario.model_copy(update={"devices": devices})
 
 
 def device_of(scenario: Scenario, name: str) -> DeviceSpec:
@@ -76,6 +82,8 @@ def remote_measurement(scenario: Scenario, device: str, progress: Progress = sil
     ProfileError
         If its runtime has no bundle.
     """
+    # What gains nothing here may gain there: all that is offered is measured.
+    scenario = scenario.model_copy(update={"precisions": scenario.offered_precisions})
     remote_device = device_of(scenario, device)
     prepared = prepare(scenario, progress, {device: scheme_there(scenario, remote_device)})
     calibration, setup = prepared.calibration(device), setup_of(scenario, remote_device)

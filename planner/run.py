@@ -46,7 +46,7 @@ def plan_scenario(
     PlannerError, ProfilingError
         If the model, the data or the solver cannot do what the scenario asks.
     """
-    prepared = prepare(scenario, progress)
+    prepared = prepare(scenario if fixed is None else fixed.with_precisions(scenario), progress)
     if fixed is None:
         measured = measure_scenario(prepared, progress)
         state, solved = solve_and_refine(measured, progress)
@@ -71,6 +71,7 @@ def plan_scenario(
         single_device=alone,
         noisy_costs=measured.noisy_costs,
         costs_of="" if fixed is None else fixed.name,
+        tried_precisions=prepared.tried_precisions if fixed is None else fixed.tried_precisions(scenario),
     )
     prepared.warn_of_samples()
     return Outcome(

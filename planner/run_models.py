@@ -46,8 +46,9 @@ def plan_models(several: SeveralModels, progress: Progress = silent) -> ModelsOu
 
 def measure_models(several: SeveralModels, progress: Progress = silent) -> MeasuredModels:
     """Prepare and profile each of several models."""
-    scenarios = [one.scenario for one in several.models]
-    return MeasuredModels(several, tuple(measure_scenario(prepare(s, progress), progress) for s in scenarios))
+    memory = [f"memory_mib.{device}" for device in several.shared.budget.memory_mib]
+    prepared = (prepare(one.scenario, progress, more_budgets=memory) for one in several.models)
+    return MeasuredModels(several, tuple(measure_scenario(one, progress) for one in prepared))
 
 
 def _solve_and_refine_models(

@@ -10,6 +10,7 @@ inspection: `plan inspect`: units, sizes, obstacles, seconds
 onnx_runtime_model: an ONNX model as planning measures it
 precision: what units compute in, and forms on links
 printable_text: text from outside as a terminal may show it
+probe_precisions: what a whole model costs in each precision, in two seconds
 progress: how long work says how far it is
 range_method: how the range of a tensor is taken from its values
 runtime_names: the runtimes, as scenarios name them

@@ -77,7 +77,7 @@ def compare_scenario(
     PlannerError, ProfilingError
         As `plan_scenario` and `compare` do.
     """
-    prepared = prepare(scenario, progress)
+    prepared = prepare(scenario, progress, more_budgets={*sweep.budgets, *request.axes})
     measured = measure_scenario(prepared, progress)
     if scenario.fleet is not None and request.fleet_plans is not None:
         found = compare_fleet(measured, scenario.fleet, request, progress)

@@ -1,5 +1,6 @@
 """What a scenario is planned with: samples, and the prepared, calibrated model.
 
+auto_precisions: `precisions: auto` -> the precisions that are planned with, and what was tried
 calibrated_model: the model that is measured, its ranges and errors of biases, calibrated once
 clip_samples: samples that are WAV clips in a folder, with their labels
 dataset: samples and labels of a scenario, checked against the model's inputs

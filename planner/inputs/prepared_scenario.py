@@ -13,7 +13,9 @@ from planner.conversion.model_source import conversion_request, saved_model_requ
 from planner.conversion.provenance import ConvertedFrom
 from planner.devices.quantization_schemes import choose_schemes, trial_level
 from planner.devices.runtime import local_runtime
+from planner.devices.tried_precisions import TriedPrecision
 from planner.errors import DataError
+from planner.inputs.auto_precisions import find_precisions
 from planner.inputs.calibrated_model import CalibratedModel, calibrate_once, correct_biases_once
 from planner.inputs.dataset import Dataset, Input, check_labels, split_calibration
 from planner.inputs.labels.class_names import check_class_names
@@ -23,6 +25,7 @@ from planner.inputs.refused_units import refused_once
 from planner.inputs.sample_doubts import sample_doubts
 from planner.metrics.scenario_metric import scenario_metric
 from planner.scenario.data_schema import SampleSpec
+from planner.scenario.field_types import AUTO
 from planner.scenario.schema import Scenario
 from planner.user_objects import Metric
 from profiling.arrays import Feeds
@@ -34,6 +37,7 @@ from profiling.graph.unit_graph import build_graph
 from profiling.on_device.create_session import Optimization
 from profiling.onnx_io.load_model import load_model
 from profiling.onnx_runtime_model import OnnxRuntimeModel
+from profiling.precision import Precision
 from profiling.preparation.rewrite_steps import prepare_model
 from profiling.progress import Progress, silent
 from profiling.quantization.calibration import Calibration
@@ -125,6 +129,7 @@ class Prepared:
     metric: Metric | None
     converted_from: ConvertedFrom | None = None
     sample_doubts: tuple[str, ...] = ()
+    tried_precisions: tuple[TriedPrecision, ...] = ()
 
     def warn_of_samples(self) -> None:
         """Tell why not to trust what samples show; once there is something that they show."""
@@ -262,8 +267,11 @@ def prepare(
     progress: Progress = silent,
     schemes: Mapping[str, Scheme] | None = None,
     trusted: Collection[str] = (),
+    more_budgets: Collection[str] = (),
 ) -> Prepared:
     """Load a scenario's model and data, check them against each other, and calibrate.
+
+    With `precisions: auto` the scenario of what is returned names those that were found.
 
     Parameters
     ----------
@@ -271,6 +279,8 @@ def prepare(
         How each device quantizes; chosen if not given.
     trusted
         Units that a plan quantizes already, whatever this machine makes of them.
+    more_budgets
+        Budgets, and costs that are minimized, beside those of the scenario.
     """
     progress("reading the model", 0, 1)
     metric = scenario_metric(scenario)
@@ -289,27 +299,48 @@ def prepare(
     for device, scheme in schemes.items():
         log.info("device %s quantizes by %s", device, scheme.label)
     subject = CalibratedModel.of(models.model, data.calibration)
-    found = (scheme.tensor_ranges for scheme in schemes.values())
-    ranges = calibrate_once(subject, progress, {r for r in found if not r.is_minmax})
+    tensor_ranges = (scheme.tensor_ranges for scheme in schemes.values())
+    ranges = calibrate_once(subject, progress, {r for r in tensor_ranges if not r.is_minmax})
     corrected = {scheme.reduce_range for scheme in schemes.values() if scheme.bias_correction}
     ranges = correct_biases_once(subject, ranges, corrected, progress)
     reasons = refused_once(scenario, subject, schemes, ranges, progress)
-    model = models.model.with_refused(
-        {
-            precision: {unit: why for unit, why in refused.items() if unit not in trusted}
-            for precision, refused in reasons.items()
-        }
-    )
-    models, subject = replace(models, model=model), replace(subject, model=model)
-    if scenario.weights == "compressed":
-        models, subject = _compressed(models, subject, Calibration(INT8, ranges), progress)
+    reasons = {
+        precision: {unit: why for unit, why in refused.items() if unit not in trusted}
+        for precision, refused in reasons.items()
+    }
+    int8 = Calibration(INT8, ranges)
+    tried: tuple[TriedPrecision, ...] = ()
+    if scenario.precisions == AUTO:
+        _, offered = _restricted(scenario, models, subject, reasons, int8, progress)
+        scenario, tried = find_precisions(scenario, offered, schemes, ranges, more_budgets, progress)
+    models, subject = _restricted(scenario, models, subject, reasons, int8, progress)
     made = (
         check_on_samples(models.converted, few_samples(data.calibration), progress)
         if models.converted
         else None
     )
     samples = data.held_back, data.evaluation
-    return Prepared(scenario, models, subject, ranges, schemes, *samples, metric, made, data.doubts)
+    return Prepared(scenario, models, subject, ranges, schemes, *samples, metric, made, data.doubts, tried)
+
+
+def _restricted(
+    scenario: Scenario,
+    models: GroupedModel,
+    subject: CalibratedModel,
+    reasons: Mapping[Precision, Mapping[str, str]],
+    calibration: Calibration,
+    progress: Progress,
+) -> tuple[GroupedModel, CalibratedModel]:
+    """Return model and subject in which units lack what they are refused, and weights weigh what counts.
+
+    A unit that lacks a static precision has none of them: one that is not measured takes none away.
+    """
+    measured = scenario.measured_precisions
+    model = models.model.with_refused({p: units for p, units in reasons.items() if p in measured})
+    models, subject = replace(models, model=model), replace(subject, model=model)
+    if scenario.weights == "compressed":
+        return _compressed(models, subject, calibration, progress)
+    return models, subject
 
 
 def _compressed(

@@ -5,6 +5,7 @@ from enum import StrEnum
 import msgspec
 
 from planner.conversion.provenance import ConvertedFrom
+from planner.devices.tried_precisions import TriedPrecision
 from planner.json_record import Record, Unbounded, restore_infinite
 from planner.metrics.output_form import DetectorOutputs
 from profiling.precision import Precision
@@ -447,6 +448,8 @@ class Plan(Record, frozen=True, kw_only=True):
     `predicted` speak of costs that are in doubt then. `noisy_costs` says whose costs are noisy, and how far.
     `tie` says that other plans may be better, but by less than the costs can tell. `costs_of`
     names the earlier plan whose costs were taken (`--reproduce`); then no device was profiled.
+    `tried_precisions` says what `precisions: auto` tried, and why some are left out: `scenario` names those
+    that are not.
     """
 
     format: int
@@ -469,6 +472,7 @@ class Plan(Record, frozen=True, kw_only=True):
     noisy_costs: tuple[NoisyCosts, ...] = ()
     tie: Tie | None = None
     costs_of: str = ""
+    tried_precisions: tuple[TriedPrecision, ...] = ()
     converted_from: ConvertedFrom | None = None
     part_of: PartOf | None = None
     scenario: msgspec.Raw

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from planner.costs.device_profiles import check_profile
 from planner.deployment.build import planned_configuration
 from planner.devices.runtime import measured_devices
+from planner.devices.tried_precisions import TriedPrecision
 from planner.errors import OutputError
 from planner.inputs.prepared_scenario import Prepared
 from planner.plan.configuration import configuration_of
@@ -19,7 +20,9 @@ from planner.refinement.loop_state import LoopState, SolvedPlan
 from planner.refinement.measured_scenario import MeasuredScenario
 from planner.refinement.noise_limit_search import rounds_of
 from planner.refinement.ties import margin_of, resolution_of
-from planner.scenario.loader import dump_scenario
+from planner.scenario.field_types import AUTO
+from planner.scenario.loader import dump_scenario, parse_scenario
+from planner.scenario.schema import Scenario
 from planner.solver.result import OPTIMAL_GAP, replace_choice
 from planner.solver.solve import solve
 from profiling.errors import ProfileError
@@ -42,6 +45,22 @@ class FixedCosts:
     name: str
     plan: Plan
     profiles: Mapping[str, Profile]
+
+    def with_precisions(self, scenario: Scenario) -> Scenario:
+        """Return a scenario with `precisions: auto` with those that were found for the plan; others as is."""
+        if scenario.precisions != AUTO:
+            return scenario
+        before = parse_scenario(bytes(self.plan.scenario))
+        found = {device.name: device.precisions for device in before.devices}
+        devices = tuple(
+            device.model_copy(update={"precisions": found[device.name]}) if found.get(device.name) else device
+            for device in scenario.devices
+        )
+        return scenario.model_copy(update={"precisions": before.precisions, "devices": devices})
+
+    def tried_precisions(self, scenario: Scenario) -> tuple[TriedPrecision, ...]:
+        """Return what was tried to find the precisions of a scenario with `precisions: auto`."""
+        return self.plan.tried_precisions if scenario.precisions == AUTO else ()
 
     def of(self, prepared: Prepared) -> dict[str, LatencyProfile]:
         """Return device -> seconds, of the devices that are not scaled from others.

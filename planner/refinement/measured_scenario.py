@@ -86,6 +86,7 @@ class MeasuredScenario:
             self.costs(latency),
             self.noise_model,
             prepared.converted_from,
+            prepared.tried_precisions,
         )
 
     def costs(self, latency: Mapping[str, LatencyProfile]) -> dict[str, DeviceCosts]:

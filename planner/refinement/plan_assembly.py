@@ -119,6 +119,7 @@ def assemble_plan(
         measured=None,
         too_few_samples=too_few_held_back(planning.scenario.budget, searched.rounds),
         tie=tie,
+        tried_precisions=planning.tried_precisions,
         converted_from=planning.converted_from,
         scenario=_resolved(planning.scenario),
     )
@@ -140,6 +141,7 @@ def assemble_infeasible(planning: PlanningProblem, searched: SearchResult) -> Pl
         rounds=searched.rounds,
         measured=None,
         too_few_samples=too_few_held_back(planning.scenario.budget, searched.rounds),
+        tried_precisions=planning.tried_precisions,
         converted_from=planning.converted_from,
         scenario=_resolved(planning.scenario),
     )

@@ -8,6 +8,7 @@ from planner.costs.device_costs import DeviceCosts
 from planner.costs.formulation import formulate
 from planner.costs.noise_saturation import NoiseModel
 from planner.costs.whole_model import WholeModelPredictor, single_device_scenario
+from planner.devices.tried_precisions import TriedPrecision
 from planner.plan.configuration import Configuration
 from planner.problem.cost_evaluation import Cost
 from planner.problem.device_visits import by_device
@@ -33,6 +34,8 @@ class PlanningProblem:
         How their summed noise becomes noise.
     converted_from
         What the model was, if it was no ONNX file.
+    tried_precisions
+        What `precisions: auto` tried.
     """
 
     scenario: Scenario
@@ -42,6 +45,7 @@ class PlanningProblem:
     costs: Mapping[str, DeviceCosts]
     noise_model: NoiseModel
     converted_from: ConvertedFrom | None = None
+    tried_precisions: tuple[TriedPrecision, ...] = ()
 
     def formulate(self) -> PlacementProblem:
         """Return the question as numbers."""

@@ -10,6 +10,7 @@ from markupsafe import Markup
 from matplotlib.figure import Figure
 
 from planner.devices.cost_origins import cost_origins_text, costs_name
+from planner.devices.tried_precisions import tried_precisions_text
 from planner.formatting import short_name, size_text
 from planner.plan.plan_record import CODED, Measured, Plan, Predicted
 from planner.report.budget_rows import HEAD, budget_rows
@@ -372,6 +373,8 @@ def _proof_rows(plan: Plan, formatted: FormattedValues) -> Iterator[Cells]:
     yield "status", formatted("text", "status") + of_costs_text(plan.noisy_costs, plan.cost_doubt)
     if plan.costs_of:
         yield "costs", f"those of {plan.costs_of}: no device was profiled, and no plan timed to choose one"
+    if tried := tried_precisions_text(plan.tried_precisions):
+        yield "precisions: auto", tried
     if why := why_feasible(plan):
         yield "why it is not proved optimal", why
     style = _STYLE_OF_OBJECTIVE.get(plan.objective.name, "significant4")

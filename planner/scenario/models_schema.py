@@ -4,7 +4,6 @@ from typing import Self
 
 from pydantic import Field, TypeAdapter, ValidationError, model_validator
 
-from planner.scenario.budget_schema import OBJECTIVE_KINDS
 from planner.scenario.data_schema import DataSpec
 from planner.scenario.field_types import (
     Count,
@@ -16,7 +15,14 @@ from planner.scenario.field_types import (
     Rate,
 )
 from planner.scenario.metric_schema import MetricSpec
-from planner.scenario.schema import ConversionSpec, InputSpec, PlacementSpec, Scenario, SharedSpec
+from planner.scenario.schema import (
+    UNION_NAMES,
+    ConversionSpec,
+    InputSpec,
+    PlacementSpec,
+    Scenario,
+    SharedSpec,
+)
 from planner.scenario.validation_messages import Fault, describe_faults
 
 NEEDS_RATES = "needs requests_per_s of each model"
@@ -98,7 +104,7 @@ def check_models(text: str) -> tuple[ModelsSpec | None, tuple[Fault, ...]]:
     try:
         return ModelsSpec.model_validate_json(text), ()
     except ValidationError as exc:
-        return None, describe_faults(exc.errors(), ModelsSpec, OBJECTIVE_KINDS)
+        return None, describe_faults(exc.errors(), ModelsSpec, UNION_NAMES)
 
 
 def scenario_schema() -> dict[str, object]:

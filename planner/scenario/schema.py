@@ -5,18 +5,29 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator
 
-from planner.scenario.budget_schema import BudgetSpec, Objective, ObjectiveSpec
+from planner.scenario.budget_schema import OBJECTIVE_KINDS, BudgetSpec, Objective, ObjectiveSpec
 from planner.scenario.data_schema import DataSpec
 from planner.scenario.device_schema import DeviceSpec, QuantizationSpec, SharedQuantizationSpec
-from planner.scenario.field_types import Count, DeviceName, ObjectName, Part, Positive
+from planner.scenario.field_types import (
+    AUTO,
+    PRECISIONS_KINDS,
+    Count,
+    DeviceName,
+    ObjectName,
+    Part,
+    Positive,
+    Precisions,
+)
 from planner.scenario.fleet_schema import FleetSpec
 from planner.scenario.link_schema import LinkSpec
 from planner.scenario.metric_schema import COCO_AP, CocoApSpec, MetricSpec
-from profiling.precision import Precision, Wire
+from profiling.precision import OFFERED, Precision, Wire
 from profiling.range_method import RangeMethod
 from profiling.runtime_names import ONNX_RUNTIME, TENSORFLOW
 
 _MEBI = 2**20
+UNION_NAMES = (*OBJECTIVE_KINDS, *PRECISIONS_KINDS)
+"""Members of unions: they stand in the paths of errors, but are no keys."""
 
 
 class InputSpec(Part):
@@ -105,10 +116,10 @@ class SharedSpec(Part):
     links: tuple[LinkSpec, ...] = Field(
         (), max_length=1024, description="One-way connections; without them all runs on one device."
     )
-    precisions: tuple[Precision, ...] = Field(
+    precisions: Precisions = Field(
         (Precision.FP32, Precision.INT8),
-        min_length=1,
-        description="That units may have, where a device's runtime has them.",
+        description="That units may have, where a device's runtime has them; or auto: all of ONNX Runtime's, "
+        "but for those that two seconds of runs show to gain nothing.",
     )
     weights: Literal["plain", "compressed"] = Field(
         "plain",
@@ -195,17 +206,26 @@ class Scenario(SharedSpec):
         return self.metric if isinstance(self.metric, str) and self.metric != COCO_AP else None
 
     @property
+    def offered_precisions(self) -> tuple[Precision, ...]:
+        """The precisions that units may have; with `auto` all that are tried out."""
+        if self.precisions != AUTO:
+            return self.precisions
+        # Other runtimes are not tried out.
+        only_onnx_runtime = self.runtimes == (ONNX_RUNTIME,)
+        return (Precision.FP32, *(OFFERED if only_onnx_runtime else (Precision.INT8,)))
+
+    @property
     def measured_precisions(self) -> tuple[Precision, ...]:
         """The precisions in which the model is profiled: fp32, int8, and what is asked for."""
         always = (Precision.FP32, Precision.INT8)
-        return (*always, *(p for p in Precision if p in self.precisions and p not in always))
+        return (*always, *(p for p in Precision if p in self.offered_precisions and p not in always))
 
     def precisions_of(self, device: DeviceSpec) -> tuple[Precision, ...]:
         """Return the precisions that the scenario and the device both allow."""
-        device_precisions = device.precisions or self.precisions
+        device_precisions = device.precisions or self.offered_precisions
         if self.runtime_of(device) == TENSORFLOW:
             return (Precision.FP32,)
-        return tuple(p for p in self.precisions if p in device_precisions)
+        return tuple(p for p in self.offered_precisions if p in device_precisions)
 
     def quantization_of(self, device: DeviceSpec) -> QuantizationSpec:
         """Return how int8 is quantized on a device, as far as the scenario says."""

@@ -6,12 +6,11 @@ from difflib import get_close_matches
 
 from pydantic import ValidationError
 
-from planner.scenario.budget_schema import OBJECTIVE_KINDS
 from planner.scenario.cross_checks.fleet_faults import fleet_faults
 from planner.scenario.cross_checks.runtime_faults import runtime_faults
 from planner.scenario.link_schema import LinkSpec
 from planner.scenario.partial_scenario import read_partially
-from planner.scenario.schema import ConversionSpec, Scenario
+from planner.scenario.schema import UNION_NAMES, ConversionSpec, Scenario
 from planner.scenario.validation_messages import Fault, describe_faults
 
 # Where one of these is wrong, whether the sink can be reached is not known.
@@ -30,7 +29,7 @@ def read_scenario(text: str | bytes) -> tuple[Scenario, tuple[Fault, ...]]:
     try:
         scenario = Scenario.model_validate_json(text)
     except ValidationError as exc:
-        faults = describe_faults(exc.errors(), Scenario, OBJECTIVE_KINDS)
+        faults = describe_faults(exc.errors(), Scenario, UNION_NAMES)
         # What one key has wrong must not hide the faults between others.
         scenario = read_partially(Scenario, _content(text))
     return scenario, (*faults, *_crosscheck(scenario, faults))
@@ -141,11 +140,11 @@ def _device_faults(scenario: Scenario, names: list[str]) -> Iterator[Fault]:
 def _precision_faults(scenario: Scenario, index: int) -> Iterator[Fault]:
     """Yield the precision of a device in which the scenario plans nothing."""
     device, key_path = scenario.devices[index], ("devices", index, "precisions")
-    odd = [one for one in device.precisions or () if one not in scenario.precisions]
+    odd = [one for one in device.precisions or () if one not in scenario.offered_precisions]
     if not scenario.precisions_of(device):
         yield Fault(key_path, "shares none with the scenario's precisions")
     elif odd:
-        known = ", ".join(scenario.precisions)
+        known = ", ".join(scenario.offered_precisions)
         yield Fault(key_path, f"{odd[0]} is not among the scenario's precisions, {known}: name it there, too")
 
 

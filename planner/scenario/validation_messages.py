@@ -6,6 +6,7 @@ from difflib import get_close_matches
 from reprlib import Repr
 from typing import Any, get_args
 
+from planner.scenario.field_types import AUTO, PRECISIONS_BY_NAME
 from planner.scenario.metric_schema import COCO_AP
 
 _MOST_FAULTS = 50  # shown at once
@@ -74,9 +75,10 @@ def _describe(
     error_type, context, value = str(error["type"]), error.get("ctx") or {}, error.get("input")
     if error_type == "extra_forbidden":
         return Fault(key_path, _unknown_key(str(key_path[-1]), _keys_at(key_path[:-1], root), schema_command))
-    return Fault(
-        key_path, _expectation(error_type, context, value) or f"{error['msg']}, got {_VALUE.repr(value)}"
-    )
+    text = _expectation(error_type, context, value) or f"{error['msg']}, got {_VALUE.repr(value)}"
+    if error_type == "tuple_type" and PRECISIONS_BY_NAME in error["loc"]:
+        text = text.replace("a list", f"{AUTO} or a list such as [fp32, int8]")
+    return Fault(key_path, text)
 
 
 def _unknown_key(key: str, known_keys: Collection[str], schema_command: str) -> str:

@@ -254,6 +254,11 @@ class _InMemory:
 
 
 def _variant(graph: ModelGraph, mix: Mapping[int, Precision], calibration: Calibration) -> Variant:
-    nodes = {node: mix[index] for index in sorted(mix) for node in graph.units[index].nodes}
-    model = quantize(graph.model, calibration.at(nodes), calibration.ranges, graph.guarded_nodes)
+    model = mixed_model(graph, mix, calibration)
     return Variant(model, tag_model(model, graph, mix))
+
+
+def mixed_model(graph: ModelGraph, mix: Mapping[int, Precision], calibration: Calibration) -> onnx.ModelProto:
+    """Return the model with some units, by index, in other precisions than fp32."""
+    nodes = {node: mix[index] for index in sorted(mix) for node in graph.units[index].nodes}
+    return quantize(graph.model, calibration.at(nodes), calibration.ranges, graph.guarded_nodes)

@@ -27,6 +27,7 @@ class EntryKind(StrEnum):
     NOISE = "noise"
     NOISE_MODEL = "law"
     REFUSED_UNITS = "refused"
+    PROBE = "probe"
     COMPRESSED = "compressed"
     CONVERTED = "converted"
     SOLVED = "solved"
@@ -45,6 +46,7 @@ _KINDS = {
     f"{EntryKind.NOISE}-": "noise profiles",
     f"{EntryKind.NOISE_MODEL}-": "noise models",
     f"{EntryKind.REFUSED_UNITS}-": "units tried out",
+    f"{EntryKind.PROBE}-": "precisions tried out",
     f"{EntryKind.COMPRESSED}-": "compressed weights",
     f"{EntryKind.CONVERTED}-": "converted models",
     f"{EntryKind.SOLVED}-": "solved problems",

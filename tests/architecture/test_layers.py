@@ -29,7 +29,7 @@ LAYERS = [
     {"profiling.preparation"},
     {"profiling.graph"},
     {"profiling.noise", "profiling.latency"},
-    {"profiling.inspection"},
+    {"profiling.inspection", "profiling.probe_precisions"},
     {"profiling.litert", "profiling.tensorflow_runtime"},
     {"profiling.runtime_model", "profiling.onnx_runtime_model", "profiling.stage_session"},
     {"profiling.several_runtimes"},

@@ -263,6 +263,7 @@ source: device  # where inputs arise
 sink: device    # where answers are needed
 
 # objective: latency  # or throughput, energy, makespan
+# precisions: auto    # tries all that ONNX Runtime has; default: [fp32, int8]
 
 # REPLACE: what a plan has to keep.
 budget:

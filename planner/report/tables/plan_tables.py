@@ -10,6 +10,7 @@ from rich.text import Text
 
 from planner.conversion.provenance import ConvertedFrom
 from planner.devices.cost_origins import cost_origins_text
+from planner.devices.tried_precisions import tried_precisions_text
 from planner.formatting import MILLI, RUNTIME_TITLES, counted, names_text, program_size, short_name, size_text
 from planner.plan.manifest import Manifest
 from planner.plan.plan_record import BudgetVerdict, LoopRound, Measured, Plan, Predicted, WireFormat
@@ -339,6 +340,7 @@ def _check_lines(plan: Plan) -> list[Text]:
         lines.append(f"feasible, not optimal{_doubt_text(plan)}: {why}")
     if plan.loop:
         lines.append("plans timed in place, all stages' time / fp32: " + "; ".join(map(_timed, plan.loop)))
+    lines += [tried] if (tried := tried_precisions_text(plan.tried_precisions)) else []
     lines += _quantization_lines(plan)
     if plan.measured is not None and (read := plan.measured.detector) is not None:
         names = ", ".join(short_name(name) for name in (read.boxes, read.scores, read.classes) if name)

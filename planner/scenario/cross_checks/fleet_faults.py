@@ -24,7 +24,7 @@ def fleet_faults(scenario: Scenario, wrong: Collection[tuple[str | int, ...]]) -
         key_path = ("fleet", "classes", i)
         if names.index(device_class.name) != i:
             yield Fault((*key_path, "name"), f"{device_class.name!r} is already taken")
-        if not set(device_class.precisions or scenario.precisions) & set(scenario.precisions):
+        if not set(device_class.precisions or scenario.offered_precisions) & set(scenario.offered_precisions):
             yield Fault((*key_path, "precisions"), "shares none with the scenario's precisions")
         yield from _bandwidth_faults(key_path, device_class)
 

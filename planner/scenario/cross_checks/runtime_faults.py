@@ -49,7 +49,7 @@ def _common_faults(scenario: Scenario) -> Iterator[Fault]:
     of_devices = [
         (("devices", i, "precisions"), one.precisions or ()) for i, one in enumerate(scenario.devices)
     ]
-    for key_path, precisions in [(("precisions",), scenario.precisions), *of_devices]:
+    for key_path, precisions in [(("precisions",), scenario.offered_precisions), *of_devices]:
         odd = next((precision for precision in precisions if precision not in _IN_ALL), None)
         if odd is not None:
             yield Fault(key_path, f"{odd} {_NOT_COMMON}; take fp32, int8")
@@ -60,7 +60,7 @@ def _precision_faults(scenario: Scenario) -> Iterator[Fault]:
     of_devices = [
         (("devices", i, "precisions"), one.precisions or ()) for i, one in enumerate(scenario.devices)
     ]
-    for key_path, precisions in [(("precisions",), scenario.precisions), *of_devices]:
+    for key_path, precisions in [(("precisions",), scenario.offered_precisions), *of_devices]:
         unknown = next((precision for precision in precisions if precision not in _OF_ONNX_RUNTIME), None)
         if unknown is not None:
             yield Fault(key_path, f"{unknown} is of runtime: litert")
@@ -73,7 +73,7 @@ def _litert_faults(scenario: Scenario) -> Iterator[Fault]:
     if scenario.weights == "compressed":
         yield Fault(("weights",), f"compressed {text}")
     both = {Precision.INT8, Precision.INT16}
-    if both.issubset(scenario.precisions):
+    if both.issubset(scenario.offered_precisions):
         yield Fault(
             ("precisions",), "int8 and int16 together are not known of runtime: litert; leave one out"
         )

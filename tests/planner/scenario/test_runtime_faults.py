@@ -4,6 +4,7 @@ import pytest
 from made_records import SCENARIO
 
 from planner.scenario.validation import check_scenario
+from profiling.precision import OFFERED
 
 DEVICES = [
     {"name": "camera", "scaled_from": "board", "speedup": 0.1},
@@ -61,3 +62,22 @@ def test_what_a_device_cannot_have_is_told_at_its_key(changes, key, text):
 )
 def test_what_two_runtimes_have_not_in_common_is_told(key, value, place):
     assert TOGETHER in told(**{key: value})[place]
+
+
+@pytest.mark.parametrize(
+    ("runtimes", "offered"),
+    [
+        (("onnxruntime", "onnxruntime"), ("fp32", *OFFERED)),
+        (("litert", "litert"), ("fp32", "int8")),
+        (("litert", "onnxruntime"), ("fp32", "int8")),
+        (("tensorflow", "onnxruntime"), ("fp32", "int8")),
+    ],
+)
+def test_auto_offers_what_onnx_runtime_has_where_all_run_it(runtimes, offered):
+    changes = dict(zip(("board", "server"), ({"runtime": runtime} for runtime in runtimes), strict=True))
+    devices = [device | changes.get(device["name"], {}) for device in DEVICES]
+    content = SCENARIO | {"devices": devices, "links": LINKS, "sink": "board", "precisions": "auto"}
+    scenario, faults = check_scenario(json.dumps(content))
+    assert not faults
+    assert scenario.offered_precisions == offered
+    assert scenario.precisions == "auto"

@@ -1,0 +1,90 @@
+"""Which precisions nothing speaks for, by what whole models in them cost."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from profiling.precision import Precision
+
+ALWAYS = (Precision.FP32, Precision.INT8)
+"""Never left out: one is exact, and tensors in the other are the smallest that cross links."""
+NO_GAIN = 0.05
+"""What is faster by less than this fraction gains nothing: so much sessions of one model differ by."""
+
+
+@dataclass(frozen=True, slots=True)
+class WholeModelCosts:
+    """What a whole model in one precision costs.
+
+    Parameters
+    ----------
+    units
+        Those that can have the precision and are in it, by index; others are in fp32. All for fp32.
+    ratio
+        Its seconds over those of the fp32 model.
+    margin
+        By which fraction the ratio may be off, either way; 0 for fp32.
+    noise_power
+        0 for fp32.
+    weight_bytes
+        0 for every precision where memory is neither limited nor an objective.
+    wire_bytes
+        Of an element of a tensor that crosses a link; 0 for every precision where there is no link.
+    """
+
+    precision: Precision
+    units: tuple[int, ...]
+    ratio: float
+    margin: float
+    noise_power: float
+    weight_bytes: float
+    wire_bytes: float
+
+    @property
+    def fastest(self) -> float:
+        """The ratio, less its margin."""
+        return self.ratio * (1 - self.margin)
+
+    @property
+    def slowest(self) -> float:
+        """The ratio, with its margin."""
+        return self.ratio * (1 + self.margin)
+
+    def dominates(self, other: "WholeModelCosts") -> bool:
+        """Return whether this one, of the same units, is faster for certain, and no worse elsewhere."""
+        is_faster = self.slowest * (1 + NO_GAIN) < other.fastest
+        return self.units == other.units and is_faster and self._no_worse(other)
+
+    def leaves_no_gain(self, other: "WholeModelCosts") -> bool:
+        """Return whether the other one gains no time for certain, and is better in nothing else."""
+        return other.fastest >= self.slowest * (1 - NO_GAIN) and self._no_worse(other)
+
+    def _no_worse(self, other: "WholeModelCosts") -> bool:
+        return (
+            self.noise_power <= other.noise_power
+            and self.weight_bytes <= other.weight_bytes
+            and self.wire_bytes <= other.wire_bytes
+        )
+
+
+def dominated_precisions(costs: Sequence[WholeModelCosts]) -> dict[Precision, Precision]:
+    """Return precision -> the one, not dominated itself, for which it is left out.
+
+    It is left out if fp32, in which the same units can be, leaves it no gain; or if another dominates it.
+    None of `ALWAYS` is. Of several that dominate, fp32 is named if it is one, else the fastest: the order
+    of `costs` does not matter.
+
+    Parameters
+    ----------
+    costs
+        Of different precisions; fp32 among them.
+    """
+    exact = next(one for one in costs if one.precision is Precision.FP32)
+    others = [one for one in costs if one.precision not in ALWAYS]
+    without_gain = {one.precision for one in others if exact.leaves_no_gain(one)}
+    found = dict.fromkeys(without_gain, Precision.FP32)
+    # Ranges of ratios are ordered, so that what dominates and is dominated itself leaves another that does.
+    for other in others:
+        better = [one for one in costs if one.precision not in without_gain and one.dominates(other)]
+        if other.precision not in found and better:
+            found[other.precision] = min(better, key=lambda one: (one.slowest, one.precision)).precision
+    return found
