@@ -9,6 +9,7 @@ class Precision(StrEnum):
     FP32 = "fp32"
     INT8 = "int8"
     INT16 = "int16"  # 16-bit activations, 8-bit weights
+    INT8_QOPERATOR = "int8-qoperator"  # the numbers of int8, from operators on integers in the file
     INT8_DYNAMIC = "int8-dynamic"  # 8-bit weights, activations rounded in each run
     INT4_DYNAMIC = "int4-dynamic"  # the same with 4-bit weights
     WEIGHTS_INT8 = "weights-int8"  # 8-bit weights, computed in float
@@ -18,10 +19,24 @@ class Precision(StrEnum):
     @property
     def is_static(self) -> bool:
         """Whether tensors beside the unit are integers, too, which ranges from samples say how to round."""
-        return self in (Precision.INT8, Precision.INT16)
+        return self in STATIC
+
+    @property
+    def numbers(self) -> "Precision":
+        """The precision whose numbers these are: its own, but where another is written in the file only.
+
+        Units in two precisions with the same numbers make the same noise, and hand tensors to each other as
+        they are.
+
+        Examples
+        --------
+        >>> Precision.INT8_QOPERATOR.numbers.value, Precision.INT16.numbers.value
+        ('int8', 'int16')
+        """
+        return Precision.INT8 if self is Precision.INT8_QOPERATOR else self
 
 
-STATIC = (Precision.INT8, Precision.INT16)
+STATIC = (Precision.INT8, Precision.INT16, Precision.INT8_QOPERATOR)
 """The precisions in which tensors between units are integers, too."""
 OFFERED = (
     *STATIC,

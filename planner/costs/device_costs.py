@@ -102,8 +102,8 @@ def device_costs(
     for device in scenario.devices:
         origin, speedup = origin_of(scenario, device)
         scheme = schemes[device.name]
-        quantized = scenario.measured_precisions[1:]
-        by_precision = dict(zip(quantized, noise_of(scenario, scheme, noise), strict=True))
+        rounded = scenario.rounded_precisions
+        by_precision = dict(zip(rounded, noise_of(scenario, scheme, noise), strict=True))
         costs[device.name] = DeviceCosts.of(latency[origin.name], by_precision, scheme, speedup)
     return costs
 
@@ -111,5 +111,5 @@ def device_costs(
 def noise_of(
     scenario: Scenario, scheme: Scheme, noise: Mapping[Scheme, NoiseProfile]
 ) -> tuple[NoiseProfile, ...]:
-    """Return the noise in each quantized precision of a device with a scheme."""
-    return tuple(noise[scheme.at(precision)] for precision in scenario.measured_precisions[1:])
+    """Return the noise in each of the rounded precisions of a device with a scheme."""
+    return tuple(noise[scheme.at(precision)] for precision in scenario.rounded_precisions)

@@ -17,6 +17,7 @@ from planner.scenario.schema import Scenario
 from profiling.noise.measure_noise import HUNDRED_RUNS, scale_to_int16
 from profiling.noise.noise_sources import largest_sources, with_better
 from profiling.on_device.processor import cpu_description
+from profiling.precision import Precision
 from profiling.progress import Progress, silent
 from profiling.quantization.calibration import Calibration
 from profiling.quantization.qdq_model import Scheme
@@ -136,7 +137,7 @@ def fitted_noise(
         runtime=subject.model.runtime_version,
         samples=count,
         models=trial.models,
-        precisions=alone.measured_precisions,
+        precisions=(Precision.FP32, *alone.rounded_precisions),
         processor=cpu_description(),
     )
 

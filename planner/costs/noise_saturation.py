@@ -178,7 +178,7 @@ def _mixes(
 
     In pairs each source counts as often as any other, and beside half of the others, as it does in plans.
     """
-    kinds = [Precision.INT8, *(p for p in alone.measured_precisions[1:] if p is not Precision.INT8)]
+    kinds = alone.rounded_precisions
     able = [unit.index for unit in graph.units if any(unit.can_be(kind) for kind in kinds)]
     in_int8 = [unit.index for unit in graph.units if unit.can_be(Precision.INT8)]
     everything = graph.resolve_precisions(dict.fromkeys(in_int8, Precision.INT8))

@@ -34,7 +34,7 @@ class TensorFormats:
             # Where several runtimes hand tensors over, integers with a sign are what crosses.
             for device_costs in sorted(used, key=lambda one: (one.symmetric, one.signed))
         }
-        allowed = {precision for device in scenario.devices for precision in scenario.precisions_of(device)}
+        allowed = {p.numbers for device in scenario.devices for p in scenario.precisions_of(device)}
         precisions = [precision for precision in Precision if precision in _BYTES and precision in allowed]
         return cls(
             tuple(
@@ -61,7 +61,7 @@ class TensorFormats:
     def number(self, precision: Precision, costs: DeviceCosts) -> int:
         """Return the number of the format in which a device quantizes activations in a precision."""
         keys = [(quantized_precision, other.symmetric) for quantized_precision, other in self.quantized]
-        return 1 + keys.index((precision, costs.symmetric))
+        return 1 + keys.index((precision.numbers, costs.symmetric))
 
     @property
     def precisions(self) -> tuple[Precision, ...]:
@@ -71,5 +71,5 @@ class TensorFormats:
 
 def tensor_bytes(tensor: Tensor, precision: Precision) -> int:
     """Return the bytes of a tensor between units of a precision."""
-    quantized = tensor.is_float and precision in _BYTES
-    return tensor.elements * _BYTES[precision] if quantized else tensor.size_bytes
+    quantized = tensor.is_float and precision.numbers in _BYTES
+    return tensor.elements * _BYTES[precision.numbers] if quantized else tensor.size_bytes

@@ -101,7 +101,7 @@ class UnitOptions:
                     device=number,
                     format=self._formats.number(precision, costs) if precision.is_static else FLOAT,
                     seconds=self._seconds(device.name, unit.name, precision),
-                    noise_power=costs.unit_noise.get((unit.name, precision), 0.0),
+                    noise_power=costs.unit_noise.get((unit.name, precision.numbers), 0.0),
                     weight_bytes=self._graph.stored_bytes(index, precision),
                     activation_bytes=sum(tensor_bytes(tensor, precision) for tensor in tensors),
                     precision=precision.value,

@@ -85,12 +85,18 @@ def _rebuild_onnx(graph: ModelGraph, schemes: Mapping[int, Scheme], ranges: Path
 
 
 def quantized_tensors(model: onnx.ModelProto) -> dict[str, Precision]:
-    """Return the precision of each tensor that has a QuantizeLinear, by its name in the float model."""
+    """Return the precision of each tensor that is quantized, by its name in the float model.
+
+    That is what a QuantizeLinear writes, or an operator on integers, which has 8 bits.
+    """
     types = {tensor.name: tensor.data_type for tensor in model.graph.initializer}
     return {
-        node.output[0].removesuffix(QUANTIZED_SUFFIX): (
-            Precision.INT16 if types[node.input[2]] in WIDE_TYPES else Precision.INT8
+        name.removesuffix(QUANTIZED_SUFFIX): (
+            Precision.INT16
+            if node.op_type == "QuantizeLinear" and types[node.input[2]] in WIDE_TYPES
+            else Precision.INT8
         )
         for node in model.graph.node
-        if node.op_type == "QuantizeLinear" and node.output[0].endswith(QUANTIZED_SUFFIX)
+        for name in node.output
+        if name.endswith(QUANTIZED_SUFFIX)
     }

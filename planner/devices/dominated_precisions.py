@@ -56,7 +56,11 @@ class WholeModelCosts:
 
     def leaves_no_gain(self, other: "WholeModelCosts") -> bool:
         """Return whether the other one gains no time for certain, and is better in nothing else."""
-        return other.fastest >= self.slowest * (1 - NO_GAIN) and self._no_worse(other)
+        return self.is_as_fast_as(other) and self._no_worse(other)
+
+    def is_as_fast_as(self, other: "WholeModelCosts") -> bool:
+        """Return whether the other one gains no time for certain."""
+        return other.fastest >= self.slowest * (1 - NO_GAIN)
 
     def _no_worse(self, other: "WholeModelCosts") -> bool:
         return (
@@ -69,8 +73,8 @@ class WholeModelCosts:
 def dominated_precisions(costs: Sequence[WholeModelCosts]) -> dict[Precision, Precision]:
     """Return precision -> the one, not dominated itself, for which it is left out.
 
-    It is left out if fp32, in which the same units can be, leaves it no gain; or if another dominates it.
-    None of `ALWAYS` is. Of several that dominate, fp32 is named if it is one, else the fastest: the order
+    It is left out if fp32, in which the same units can be, leaves it no gain; if another dominates it; or if
+    it has the numbers of another and is not faster. None of `ALWAYS` is. Of several that dominate, fp32 is named if it is one, else the fastest: the order
     of `costs` does not matter.
 
     Parameters
@@ -78,6 +82,18 @@ def dominated_precisions(costs: Sequence[WholeModelCosts]) -> dict[Precision, Pr
     costs
         Of different precisions; fp32 among them.
     """
+    by_precision = {one.precision: one for one in costs}
+    same = {
+        one.precision: one.precision.numbers
+        for one in costs
+        if one.precision.numbers is not one.precision
+        and one.precision.numbers in by_precision
+        and by_precision[one.precision.numbers].is_as_fast_as(one)
+    }
+    return same | _dominated([one for one in costs if one.precision not in same])
+
+
+def _dominated(costs: Sequence[WholeModelCosts]) -> dict[Precision, Precision]:
     exact = next(one for one in costs if one.precision is Precision.FP32)
     others = [one for one in costs if one.precision not in ALWAYS]
     without_gain = {one.precision for one in others if exact.leaves_no_gain(one)}

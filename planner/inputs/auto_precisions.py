@@ -204,7 +204,7 @@ class _Trial:
             margin=0.0 if row.precision is Precision.FP32 else margin,
             noise_power=row.noise_power,
             weight_bytes=self._weight_bytes(row.precision) if counts_weights else 0,
-            wire_bytes=_WIRE_BYTES.get(row.precision, float_bytes) if self.scenario.links else 0,
+            wire_bytes=_WIRE_BYTES.get(row.precision.numbers, float_bytes) if self.scenario.links else 0,
         )
 
     def _able(self, precision: Precision) -> tuple[int, ...]:

@@ -147,8 +147,8 @@ class Prepared:
 
     @property
     def calibrations(self) -> list[Calibration]:
-        """Every way in which units are quantized; 8-bit activations come before 16-bit ones."""
-        precisions = self.scenario.measured_precisions[1:]
+        """Every way in which numbers are rounded; 8-bit activations come before 16-bit ones."""
+        precisions = self.scenario.rounded_precisions
         schemes = (self.schemes[name].at(p) for p in precisions for name in self.schemes)
         return [Calibration(scheme, self.ranges) for scheme in dict.fromkeys(schemes)]
 

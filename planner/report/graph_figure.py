@@ -69,6 +69,7 @@ def _draw_line(axes: Axes, line: Line) -> None:
 
 
 def _draw_box(axes: Axes, box: Box) -> None:
+    rounding_px = 10.0 if box.precision is None else _CORNERS.get(box.precision.numbers, 10.0)
     (x, y), (width, height) = box.centre, box.size
     edge = CROSSING if box.crosses else LINKS
     axes.add_patch(
@@ -76,7 +77,7 @@ def _draw_box(axes: Axes, box: Box) -> None:
             (x - width / 2, y - height / 2),
             width,
             height,
-            boxstyle=f"round,pad=0,rounding_size={_CORNERS.get(box.precision, 10.0)}",
+            boxstyle=f"round,pad=0,rounding_size={rounding_px}",
             facecolor=box.fill or "white",
             edgecolor=box.fill or edge,
             linewidth=1.5,

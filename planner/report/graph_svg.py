@@ -123,7 +123,7 @@ def _curve(line: Line) -> str:
 
 def _box(box: Box, key: str) -> Markup:
     (x, y), (width, height) = box.centre, box.size
-    radius = _ROUND if box.precision is None else _CORNERS.get(box.precision, 10.0)
+    radius = _ROUND if box.precision is None else _CORNERS.get(box.precision.numbers, 10.0)
     own = ""
     if box.key and not box.leads_to:
         own = f' id="{key}-{box.key}"'

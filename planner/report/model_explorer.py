@@ -12,7 +12,9 @@ from planner.scenario.loader import parse_scenario
 from profiling.precision import Precision
 
 _SCALE = ("#ffffff", "#d55e00")  # from the least to the most
-_COLOURS = ("#d0d7de", "#56b4e9", "#009e73", "#e69f00", "#d55e00", "#f0e442", "#cc79a7", "#8c6bb1")
+_COLOURS = (
+    "#d0d7de", "#56b4e9", "#009e73", "#0072b2", "#e69f00", "#d55e00", "#f0e442", "#cc79a7", "#8c6bb1",
+)  # fmt: skip
 _PRECISIONS = dict(zip(Precision, _COLOURS, strict=True))
 
 

@@ -183,6 +183,7 @@ def _least_bytes(scenario: Scenario, graph: OperatorGraph, name: str) -> int:
     """Return the least bytes in which a tensor may cross a link or lie in memory."""
     tensor = graph.tensors[name]
     wires = {wire.value for wire in scenario.wires}
-    if tensor.is_float and (Precision.INT8 in scenario.offered_precisions or "uint8" in wires):
+    numbers = {precision.numbers for precision in scenario.offered_precisions}
+    if tensor.is_float and (Precision.INT8 in numbers or "uint8" in wires):
         return tensor.elements
     return tensor.elements * 2 if tensor.is_float and "float16" in wires else tensor.size_bytes

@@ -220,6 +220,11 @@ class Scenario(SharedSpec):
         always = (Precision.FP32, Precision.INT8)
         return (*always, *(p for p in Precision if p in self.offered_precisions and p not in always))
 
+    @property
+    def rounded_precisions(self) -> tuple[Precision, ...]:
+        """Those besides fp32 that make noise of their own."""
+        return tuple(dict.fromkeys(precision.numbers for precision in self.measured_precisions[1:]))
+
     def precisions_of(self, device: DeviceSpec) -> tuple[Precision, ...]:
         """Return the precisions that the scenario and the device both allow."""
         device_precisions = device.precisions or self.offered_precisions

@@ -69,7 +69,7 @@ class Unit:
             Precision.INT8: self.weight_bytes_int8,
             Precision.INT16: self.weight_bytes_int16,
             **self.other_weight_bytes,
-        }[precision]
+        }[precision.numbers]
 
     def can_be(self, precision: Precision) -> bool:
         """Return whether it can compute in a precision."""
@@ -158,7 +158,7 @@ class OperatorGraph(ABC):
     def stored_bytes(self, unit: int, precision: Precision) -> int:
         """Return the bytes that a unit's weights take where they are kept: compressed, if that was asked."""
         if self.stored_weight_bytes is not None:
-            return self.stored_weight_bytes[unit][precision]
+            return self.stored_weight_bytes[unit][precision.numbers]
         return self.units[unit].weight_bytes_in(precision)
 
     def producer(self, tensor: str) -> int | None:
@@ -208,11 +208,13 @@ class OperatorGraph(ABC):
             # Whatever lies between int8 tensors only, the runtime computes in int8 as well.
             may = unit.kernel_forced or chosen.get(unit.index, Precision.FP32).is_static
             if unit.takes_integers and may and around == {Precision.INT8}:
-                chosen[unit.index] = Precision.INT8
+                own = chosen.get(unit.index, Precision.FP32)
+                chosen[unit.index] = own if own.numbers is Precision.INT8 else Precision.INT8
         return dict(sorted(chosen.items()))
 
     def _is_surrounded(self, index: int, mix: Mapping[int, Precision]) -> bool:
         """Return whether a unit in int8 has those beside it that it needs."""
-        return mix[index] is not Precision.INT8 or all(
-            mix.get(other) is Precision.INT8 for other in self.units[index].coupled_with
+        return mix[index].numbers is not Precision.INT8 or all(
+            mix.get(other, Precision.FP32).numbers is Precision.INT8
+            for other in self.units[index].coupled_with
         )

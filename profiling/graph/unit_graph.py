@@ -21,6 +21,7 @@ from profiling.precision import OFFERED, STATIC, Precision
 from profiling.quantization.node_form import unit_bytes, unit_obstacle
 from profiling.quantization.node_forms import FORMS
 from profiling.quantization.qdq_model import PASSING, SWITCHES
+from profiling.quantization.qlinear_operators import operator_obstacle
 
 # Precisions that other runtimes have.
 _OF_OTHERS = dict.fromkeys(set(Precision) - {Precision.FP32, *OFFERED}, "is of another runtime")
@@ -97,7 +98,7 @@ def build_graph(model: onnx.ModelProto) -> ModelGraph:
 def with_refusals(graph: ModelGraph, reasons: Mapping[Precision, Mapping[str, str]]) -> ModelGraph:
     """Return a graph in which units, by name, lack precisions.
 
-    One that lacks a static precision has none of them, and stays in float whatever lies around it.
+    One that lacks int8 or int16 has no static precision, and stays in float whatever lies around it.
 
     Parameters
     ----------
@@ -111,7 +112,8 @@ def with_refusals(graph: ModelGraph, reasons: Mapping[Precision, Mapping[str, st
 
 def _without(unit: Unit, reasons: Mapping[Precision, Mapping[str, str]]) -> Unit:
     found = {precision: refused[unit.name] for precision, refused in reasons.items() if unit.name in refused}
-    static = next((why for precision, why in found.items() if precision.is_static), "")
+    # That no operator on integers does what a unit does says nothing of its numbers.
+    static = next((why for one, why in found.items() if one.is_static and one.numbers is one), "")
     if static:
         found |= dict.fromkeys(STATIC, static)
         unit = replace(unit, kernel_forced=False, guarded=True)
@@ -207,6 +209,8 @@ def _unit(index: int, group: list[onnx.NodeProto], source: _Source) -> Unit:
     obstacle = why_not_quantizable(group, initializers, source.elem_types, source.ill_conditioned)
     refused = {precision: unit_obstacle(form, group, initializers) for precision, form in FORMS.items()}
     refused |= dict.fromkeys(STATIC, obstacle) | _OF_OTHERS
+    without_operator = next(filter(None, map(operator_obstacle, op_types)), "")
+    refused[Precision.INT8_QOPERATOR] = obstacle or without_operator
     unit = Unit(
         index=index,
         name=computing[0].name,

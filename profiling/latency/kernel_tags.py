@@ -107,18 +107,19 @@ def _form_owners(
 def _switch_owners(graph: ModelGraph, mix: Mapping[int, Precision]) -> dict[tuple[str, str], Owner]:
     """Return (op type, quantized tensor) -> owner of its QuantizeLinear or DequantizeLinear."""
     owners, quantized = {}, graph.tensor_precisions(mix)
+    numbers = {unit: precision.numbers for unit, precision in mix.items()}
     for index, name in enumerate(switch_tensors(graph)):
         if name not in graph.outputs and not graph.consumers(name):
             continue  # an input or output that nothing reads
         producer, consumers = graph.producer(name), graph.consumers(name)
         precision = quantized.get(name, Precision.FP32)
-        inside = producer is not None and mix.get(producer) is precision
+        inside = producer is not None and numbers.get(producer) is precision
         owners["QuantizeLinear", name] = (
             Owner(OwnerKind.UNIT, producer)
             if inside and producer is not None
             else Owner(OwnerKind.QUANTIZE, index)
         )
-        back = name in graph.outputs or any(mix.get(unit) is not precision for unit in consumers)
+        back = name in graph.outputs or any(numbers.get(unit) is not precision for unit in consumers)
         owners["DequantizeLinear", name] = (
             Owner(OwnerKind.DEQUANTIZE, index) if back else Owner(OwnerKind.UNIT, consumers[0])
         )

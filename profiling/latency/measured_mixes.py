@@ -8,7 +8,8 @@ from profiling.precision import Precision
 
 # Mixed models switch after runs of so many units, at every offset and both ways: each place between two
 # neighbours is a switch to int8 in one and back in another, among neighbours as plans have them. What
-# int16 costs is the same among whatever neighbours: no kernels are fused for it.
+# int16 costs is the same among whatever neighbours: no kernels are fused for it. Tensors beside
+# int8-qoperator switch as those of int8 do.
 _RUN = {Precision.INT8: 3, Precision.INT16: 1}
 
 
@@ -47,8 +48,8 @@ def mixes_of(graph: OperatorGraph, precisions: Sequence[Precision]) -> list[dict
     uniform: list[dict[int, Precision]] = [{}, *(dict.fromkeys(able[p], p) for p in precisions[1:])]
     mixed = []
     for precision in precisions[1:]:
-        if not precision.is_static:
-            continue  # beside it tensors stay in float
+        if precision not in _RUN:
+            continue  # beside it tensors stay in float, or have another precision
         run = _RUN[precision]
         for offset in range(run):
             for phase in (1, 0):

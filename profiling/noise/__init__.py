@@ -13,6 +13,7 @@ noise_pair: noise of one source at the taps and at the outputs
 noise_power: noise power and largest error at the outputs
 noise_sources: sources that make most of the noise, which are measured on more samples
 noise_taps: tensors at which noise adds up: outputs, or logits before a Softmax
+operator_check: which units cannot be operators on integers in the file, or compute otherwise then
 rounded_sources: what is rounded in a quantized model, between and inside units
 suffix_runner: runs a model unit by unit, so that a change runs only what lies behind it
 unit_check: which units come out wrong once they are quantized, found by quantizing and running them

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import onnx
@@ -22,6 +22,7 @@ from profiling.noise.isolated_units import (
     run_all,
     walk_units,
 )
+from profiling.noise.operator_check import OperatorCheck
 from profiling.on_device.create_session import Optimization
 from profiling.onnx_io.extract import SubmodelExtractor
 from profiling.precision import Precision
@@ -73,13 +74,20 @@ def refused_units(check: UnitCheck) -> dict[str, str]:
 
     The quantization tool may refuse a unit, and the runtime may compute something else with it: each
     unit runs alone with what it reads in some samples, quantized, beside the same numbers rounded in float.
-    Then all run together. Where tensors stay in float, `profiling.noise.form_check` does so.
+    Then all run together. Where tensors stay in float, `profiling.noise.form_check` does so, and where
+    operators on integers are in the file, `profiling.noise.operator_check`.
     """
     graph, journal = check.graph, check.journal
     scheme = check.calibration.scheme
     if not scheme.precision.is_static:
         form = form_of(scheme.precision, reduce_range=scheme.reduce_range)
         return FormCheck(graph, scheme, form, check.samples, check.level, journal).refused_units()
+    if scheme.precision is Precision.INT8_QOPERATOR:
+        in_int8 = replace(check, calibration=replace(check.calibration, scheme=scheme.at(Precision.INT8)))
+        quantized, _ = _quantized(in_int8, _infinite(in_int8))
+        return OperatorCheck(
+            graph, quantized, scheme.label, check.samples, check.level, journal
+        ).refused_units()
     reasons = {
         unit.name: f"quantized, it ended ONNX Runtime ({cause})"
         for unit in graph.units

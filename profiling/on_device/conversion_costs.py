@@ -9,7 +9,13 @@ from typing import NamedTuple
 from profiling.on_device.cost_fits import fit_line
 from profiling.on_device.kernels import SWITCH_KINDS, KernelTimes, OwnerKind
 from profiling.on_device.latency_record import SwitchRow
-from profiling.on_device.measurement_order import FP32, MeasurementPlan, Mix, SwitchTensor
+from profiling.on_device.measurement_order import (
+    FP32,
+    MeasurementPlan,
+    Mix,
+    SwitchTensor,
+    tensor_precision,
+)
 from profiling.on_device.robust_statistics import interquartile_mean
 
 
@@ -40,9 +46,10 @@ class Conversion(NamedTuple):
 def conversions_of(switches: Sequence[SwitchTensor], mix: Mix) -> dict[Conversion, list[int]]:
     """Return every switch of a mixed model -> the units on both sides of it.
 
-    A unit that computes in another precision than that of a tensor it touches is at a switch.
+    A unit that computes on another precision than that of a tensor it touches is at a switch.
     """
     conversions = {}
+    mix = {unit: tensor_precision(precision) for unit, precision in mix.items()}
     for index, tensor in enumerate(switches):
         precision = tensor.precision_in(mix)
         if precision == FP32:
@@ -68,7 +75,7 @@ def conversion_costs(plan: MeasurementPlan, measured: Sequence[KernelTimes]) -> 
     """
     shown = _shown_conversions(plan, measured)
     rows = []
-    for precision in plan.precisions[1:]:
+    for precision in dict.fromkeys(map(tensor_precision, plan.precisions[1:])):
         for direction in SWITCH_KINDS:
             ends = Conversion(direction, precision, 0)
             seconds = {

@@ -9,7 +9,7 @@ import numpy as np
 
 from profiling.on_device.kernels import KernelTimes, OwnerKind
 from profiling.on_device.latency_record import StageBoundaryRow, UnitRow
-from profiling.on_device.measurement_order import FP32, MeasurementPlan, SwitchTensor
+from profiling.on_device.measurement_order import FP32, MeasurementPlan, SwitchTensor, tensor_precision
 
 # On 120 made-up sets of stages the misses after so many rounds were at most 0.6 % above those after 120
 # rounds, and the same in the median; after ten, up to 2 %.
@@ -108,9 +108,11 @@ def stage_boundary_costs(
     overheads
         Of each precision, fp32 first, seconds of each stage beyond those of its units.
     """
-    lines = dict.fromkeys(plan.precisions, _ZERO)
+    lines = dict.fromkeys(filter(_is_of_tensors, plan.precisions), _ZERO)
     cuts = measured_cuts(plan.switches, plan.stages)
     for precision, mix, overhead in zip(plan.precisions, plan.mixes, overheads):
+        if precision not in lines:
+            continue
         sides, rest = [], []
         for indices, seconds in zip(cuts, overhead):
             tensors = [plan.switches[index] for index in indices]
@@ -126,6 +128,11 @@ def stage_boundary_costs(
         for precision, line in lines.items()
         for tensor in plan.switches
     ]
+
+
+def _is_of_tensors(precision: str) -> bool:
+    """Return whether tensors can have a precision; they cannot where units beside them have another name."""
+    return tensor_precision(precision) == precision
 
 
 def _never_negative(sides: Sequence[tuple[int, int]], seconds: Sequence[float]) -> Line:

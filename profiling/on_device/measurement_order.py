@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 FORMAT = 7  # of profiles, and of the plan that asks for one
 FP32, INT8, INT16 = "fp32", "int8", "int16"
+INT8_QOPERATOR = "int8-qoperator"
 ENCODE, DECODE = "encode", "decode"
 MOST_ROUNDS, MOST_THREADS = 10_000, 256
 XNNPACK = "XNNPACK"  # the provider of a plan for LiteRT
@@ -110,7 +111,12 @@ def order_hash(order: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(fixed, sort_keys=True).encode()).hexdigest()
 
 
+def tensor_precision(precision: str) -> str:
+    """Return the precision of the tensors beside a unit in one, where nothing but such units touches them."""
+    return INT8 if precision == INT8_QOPERATOR else precision
+
+
 def coarsest_precision(precisions: Iterable[str]) -> str:
     """Return the precision of a tensor that units in these touch: int8 before int16 before fp32."""
-    present = set(precisions)
+    present = {tensor_precision(precision) for precision in precisions}
     return next((precision for precision in (INT8, INT16) if precision in present), FP32)

@@ -14,6 +14,7 @@ node_form: what a form does to a node that reads and writes floats, and models w
 node_forms: which form each precision is
 per_channel_weights: weights and biases quantized per channel
 qdq_model: the mixed-precision model with QuantizeLinear and DequantizeLinear: `quantize_static` by unit
+qlinear_operators: operators on integers in the file, in place of such nodes around float ones
 range_choice: from a tensor's values to the range that 8 bits span, by several methods
 ranges_file: the file with the range of every tensor and the errors of biases, which quantization reads
 value_histogram: counts of a tensor's values in bins that fit whatever is counted first

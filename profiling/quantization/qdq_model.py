@@ -23,6 +23,7 @@ from profiling.quantization.keep_float import keep_float, keep_wide
 from profiling.quantization.node_form import with_forms, without_float_weights
 from profiling.quantization.node_forms import form_of
 from profiling.quantization.per_channel_weights import channel_axis, scaled_substitutes
+from profiling.quantization.qlinear_operators import write_on_integers
 from profiling.quantization.ranges_file import read_bias_errors, read_ranges, save_ranges
 from profiling.range_method import RangeMethod, TensorRanges
 from profiling.runtime.log_filter import quiet
@@ -50,7 +51,8 @@ _PER_CHANNEL = frozenset(
     }
 )  # fmt: skip
 _BIAS = 2  # input
-_ON_INTEGERS = (Precision.INT8, Precision.INT8_DYNAMIC)  # precisions whose kernels multiply integers
+# Precisions whose kernels multiply integers.
+_ON_INTEGERS = (Precision.INT8, Precision.INT8_QOPERATOR, Precision.INT8_DYNAMIC)
 _MOST_NAMED = 3  # nodes of a unit, as a rule; of a whole model the count says more
 
 
@@ -117,7 +119,7 @@ class Scheme:
             precision=precision,
             reduce_range=self.reduce_range and precision in _ON_INTEGERS,
             symmetric=self.symmetric and precision.is_static,
-            ranges=self.ranges if precision is Precision.INT8 else RangeMethod.MINMAX,
+            ranges=self.ranges if precision.numbers is Precision.INT8 else RangeMethod.MINMAX,
             bias_correction=self.bias_correction and precision.is_static,
         )
 
@@ -148,6 +150,8 @@ def quantize(
 ) -> onnx.ModelProto:
     """Return a copy of `model` with some nodes quantized, each in its scheme; in a form, if it is not static.
 
+    Nodes in int8-qoperator are quantized as in int8, and then written as operators on integers.
+
     Before: `model` comes from `prepare_model`; two nodes that share a tensor agree on whether
     activations are symmetric, and on their ranges where both have 8 bits. After: every float activation
     that a quantized node reads or writes is quantized for all its consumers, to 16 bits if only nodes of
@@ -166,7 +170,8 @@ def quantize(
     Raises
     ------
     QuantizeError
-        If a node is unknown, two schemes meet at a tensor, or the tool fails.
+        If a node is unknown, two schemes meet at a tensor, the tool fails, or there is no operator on
+        integers that does what a node does.
     """
     unknown = set(schemes) - {node.name for node in model.graph.node}
     if unknown:
@@ -190,11 +195,14 @@ def quantize(
     wide = {name for name, scheme in schemes.items() if scheme.wide}
     to_int16(model, source, schemes.keys() - wide, wide, QUANTIZED_SUFFIX)
     values = (*source.graph.input, *source.graph.value_info, *source.graph.output)
-    dims = {value.name: value.type.tensor_type.shape.dim for value in values}
+    types = {value.name: value for value in values}
+    dims = {name: value.type.tensor_type.shape.dim for name, value in types.items()}
     shapes = {name + QUANTIZED_SUFFIX: [d.dim_value for d in dim] for name, dim in dims.items()}
     # A node in a form has no float weight that the runtime could take for one of an integer kernel.
     keep_float(model, schemes.keys() | without_float_weights(model, forms), shapes, guarded)
     keep_wide(model, wide)
+    in_file = {name for name, one in schemes.items() if one.precision is Precision.INT8_QOPERATOR}
+    write_on_integers(model, in_file, types, QUANTIZED_SUFFIX)
     return with_forms(model, forms)
 
 

@@ -171,7 +171,7 @@ def test_a_unit_alone_makes_exactly_its_noise(dense, precision):
         assert noise_power(noisy, exact) == pytest.approx(row.power, rel=0.02)
 
 
-@pytest.mark.parametrize("precision", list(FORMS))
+@pytest.mark.parametrize("precision", [*FORMS, Precision.INT8_QOPERATOR])
 def test_kernels_of_a_unit_count_for_it(dense, precision, tmp_path):
     graph = dense.graph
     mix = {unit.index: precision for unit in graph.units if unit.can_be(precision)}
@@ -181,7 +181,11 @@ def test_kernels_of_a_unit_count_for_it(dense, precision, tmp_path):
     run_session(session, dense.samples[0])
     kernels = read_kernels(Path(session.end_profiling()), optimized)
     assert not kernels.of(OwnerKind.UNKNOWN)
-    assert set(mix) <= set(kernels.of(OwnerKind.UNIT))
+    without = [graph.units[index] for index in set(mix) - set(kernels.of(OwnerKind.UNIT))]
+    if precision is Precision.INT8_QOPERATOR:  # the runtime sees that three reshape one tensor alike
+        assert {(unit.op_types, unit.inputs) for unit in without} == {(("Reshape",), graph.units[0].inputs)}
+        without.clear()
+    assert not without
 
 
 def test_float16_weights_between_integers_stay_out_of_integer_kernels(residual, tmp_path):

@@ -152,7 +152,7 @@ class FleetProblems:
         measured, device = self._measured, scenario.device(self._fleet.device)
         scheme = measured.prepared.schemes[device.name]
         noise = noise_of(scenario, scheme, measured.noise)
-        by_precision = dict(zip(scenario.measured_precisions[1:], noise, strict=True))
+        by_precision = dict(zip(scenario.rounded_precisions, noise, strict=True))
         if device_class.profile is None:
             origin, speedup = origin_of(scenario, device)
             latency = measured.latency[origin.name]

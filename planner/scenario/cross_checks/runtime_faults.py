@@ -1,6 +1,6 @@
 """What does not go with the runtime of a device."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from planner.scenario.device_schema import DeviceSpec
 from planner.scenario.schema import ConversionSpec, Scenario
@@ -37,8 +37,14 @@ def runtime_faults(scenario: Scenario) -> Iterator[Fault]:
         yield from _precision_faults(scenario)
         return
     yield from _litert_faults(scenario)
-    if scenario.has_blocks:
-        yield from _common_faults(scenario)
+    yield from _common_faults(scenario) if scenario.has_blocks else _litert_precision_faults(scenario)
+
+
+def _named_precisions(scenario: Scenario) -> Iterator[tuple[tuple[str | int, ...], Sequence[Precision]]]:
+    """Yield each key that lists precisions, with what it lists."""
+    yield ("precisions",), scenario.offered_precisions
+    for i, device in enumerate(scenario.devices):
+        yield ("devices", i, "precisions"), device.precisions or ()
 
 
 def _common_faults(scenario: Scenario) -> Iterator[Fault]:
@@ -46,10 +52,7 @@ def _common_faults(scenario: Scenario) -> Iterator[Fault]:
     for name in ("quantization", "integer_type"):
         if getattr(scenario.conversion, name) != ConversionSpec.model_fields[name].default:
             yield Fault(("conversion", name), f"{_NOT_COMMON}: a plan quantizes, not the conversion")
-    of_devices = [
-        (("devices", i, "precisions"), one.precisions or ()) for i, one in enumerate(scenario.devices)
-    ]
-    for key_path, precisions in [(("precisions",), scenario.offered_precisions), *of_devices]:
+    for key_path, precisions in _named_precisions(scenario):
         odd = next((precision for precision in precisions if precision not in _IN_ALL), None)
         if odd is not None:
             yield Fault(key_path, f"{odd} {_NOT_COMMON}; take fp32, int8")
@@ -57,13 +60,16 @@ def _common_faults(scenario: Scenario) -> Iterator[Fault]:
 
 def _precision_faults(scenario: Scenario) -> Iterator[Fault]:
     """Yield precisions that ONNX Runtime has not, where they are named."""
-    of_devices = [
-        (("devices", i, "precisions"), one.precisions or ()) for i, one in enumerate(scenario.devices)
-    ]
-    for key_path, precisions in [(("precisions",), scenario.offered_precisions), *of_devices]:
+    for key_path, precisions in _named_precisions(scenario):
         unknown = next((precision for precision in precisions if precision not in _OF_ONNX_RUNTIME), None)
         if unknown is not None:
             yield Fault(key_path, f"{unknown} is of runtime: litert")
+
+
+def _litert_precision_faults(scenario: Scenario) -> Iterator[Fault]:
+    """Yield a precision that LiteRT has not; a device can name only those of the scenario."""
+    if Precision.INT8_QOPERATOR in scenario.offered_precisions:
+        yield Fault(("precisions",), f"{Precision.INT8_QOPERATOR} {_NOT_LITERT}")
 
 
 def _litert_faults(scenario: Scenario) -> Iterator[Fault]:

@@ -47,6 +47,13 @@ def is_no_worse(one: WholeModelCosts, other: WholeModelCosts) -> bool:
     return all(a <= b for a, b in (*pairs, (one.wire_bytes, other.wire_bytes)))
 
 
+def is_another_notation(one: WholeModelCosts, table: list[WholeModelCosts]) -> bool:
+    """Say that it has the numbers of another, which is as fast."""
+    lower = one.ratio * (1 - one.margin)
+    same = [o for o in table if o.precision is one.precision.numbers and o is not one]
+    return any(lower >= o.ratio * (1 + o.margin) * (1 - 0.05) for o in same)
+
+
 def is_left_out(one: WholeModelCosts, table: list[WholeModelCosts]) -> bool:
     """Say it in the words of the reference: it saves less than 5 % and nothing else, or another is better."""
     if one.precision in ALWAYS:
@@ -54,7 +61,13 @@ def is_left_out(one: WholeModelCosts, table: list[WholeModelCosts]) -> bool:
     lower = one.ratio * (1 - one.margin)
     if lower >= 1 - 0.05 and is_no_worse(EXACT, one):
         return True
-    rivals = [o for o in table if o.units == one.units and o.precision is not Precision.FP32]
+    if is_another_notation(one, table):
+        return True
+    rivals = [
+        o
+        for o in table
+        if o.units == one.units and o.precision is not Precision.FP32 and not is_another_notation(o, table)
+    ]
     return any(o.ratio * (1 + o.margin) * 1.05 < lower and is_no_worse(o, one) for o in rivals)
 
 
@@ -69,6 +82,8 @@ def test_what_dominates_stays_and_is_no_worse(table):
     found = dominated_precisions(table)
     for worse, better in found.items():
         assert better not in found
+        if worse.numbers is better:  # another notation
+            continue
         assert is_no_worse(by_precision[better], by_precision[worse])
         if better is not Precision.FP32:
             assert by_precision[better].slowest < by_precision[worse].fastest

@@ -230,8 +230,8 @@ def test_an_unset_variable_in_a_path_is_no_missing_file(tmp_path):
         ("devices.1.profile=measure", "give either profile or scaled_from"),
         (
             "devices.0.precisions=[int4]",
-            "devices.0.precisions.0 must be 'fp32', 'int8', 'int16', 'int8-dynamic', 'int4-dynamic', "
-            "'weights-int8', 'weights-int4' or 'float16', got 'int4'",
+            "devices.0.precisions.0 must be 'fp32', 'int8', 'int16', 'int8-qoperator', 'int8-dynamic', "
+            "'int4-dynamic', 'weights-int8', 'weights-int4' or 'float16', got 'int4'",
         ),
         ("precisions=atuo", "precisions must be auto or a list such as [fp32, int8], got 'atuo'"),
         ("precisions=int8", "precisions must be auto or a list such as [fp32, int8], got 'int8'"),

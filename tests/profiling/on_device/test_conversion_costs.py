@@ -9,10 +9,12 @@ from profiling.on_device.measurement_order import (
     CALLER,
     FP32,
     INT8,
+    INT8_QOPERATOR,
     INT16,
     MeasurementPlan,
     PlannedUnit,
     SwitchTensor,
+    tensor_precision,
 )
 
 MIXES = st.dictionaries(st.integers(0, UNITS - 1), st.sampled_from([INT8, INT16]))
@@ -46,6 +48,30 @@ def test_a_switch_costs_what_units_beside_it_lose():
     measured = {key for key, row in rows.items() if row.measured}
     assert measured == {("ab", "int8"), ("bc", "fp32"), ("in", "int8"), ("out", "fp32")}
     assert rows["bc", "int8"].seconds >= rows["in", "int8"].seconds  # fitted over bytes
+
+
+def test_a_switch_beside_operators_on_integers_is_one_of_int8():
+    plan = MeasurementPlan(
+        1, "d", 1, "", 1, "int8", "", [PlannedUnit(name, True) for name in "abc"],
+        [SwitchTensor(*row) for row in CHAIN],
+        [FP32, INT8, INT8_QOPERATOR], [{}, {INT8: [0, 1, 2]}, {INT8_QOPERATOR: [0, 1]}], [], [],
+    )  # fmt: skip
+    fp32, int8 = times({0: 5.0, 1: 6.0, 2: 7.0}, {}), times({0: 2.0, 1: 3.0, 2: 4.0}, {})
+    shown = times({0: 2.5, 1: 3.5, 2: 7.5}, {(OwnerKind.DEQUANTIZE, 2): 0.2})
+    rows = conversion_costs(plan, [fp32, int8, shown])
+    assert {(row.source, row.to) for row in rows} == {(FP32, INT8), (INT8, FP32)}
+    (behind,) = (row for row in rows if (row.tensor, row.to) == ("bc", FP32))
+    assert behind.measured
+    assert behind.seconds == pytest.approx(0.2 + 0.5)  # what c loses; b is as fast as in its own model
+
+
+@given(
+    unit_tensors(),
+    st.dictionaries(st.integers(0, UNITS - 1), st.sampled_from([INT8, INT16, INT8_QOPERATOR])),
+)
+def test_operators_on_integers_switch_as_int8_does(tensors, mix):
+    in_int8 = {unit: tensor_precision(precision) for unit, precision in mix.items()}
+    assert conversions_of(tensors, mix) == conversions_of(tensors, in_int8)
 
 
 @given(unit_tensors(), MIXES)

@@ -110,6 +110,13 @@ def test_the_cost_of_cuts_is_found_again(plan, line):
         assert row.leave_s == row.enter_s == pytest.approx(start + slope * sizes[row.tensor], abs=1e-9)
 
 
+def test_stages_begin_and_end_at_tensors_of_int8_beside_operators_on_integers(digits):
+    precisions = Precision.FP32, Precision.INT8, Precision.INT8_QOPERATOR
+    plan = measurement_plan(digits.graph, digits.calibration, Setup(Runtime(), 1, precisions))
+    rows = stage_boundary_costs(plan, [[1e-3] * len(plan.stages)] * 3)
+    assert {row.form for row in rows} == {FP32, INT8}
+
+
 def test_stages_that_are_faster_than_expected_cost_nothing(plan):
     excess = [[-1e-3] * len(plan.stages)] * 3
     assert {row.leave_s for row in stage_boundary_costs(plan, excess)} == {0.0}

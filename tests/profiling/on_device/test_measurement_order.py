@@ -8,10 +8,12 @@ from profiling.on_device.measurement_order import (
     CALLER,
     FP32,
     INT8,
+    INT8_QOPERATOR,
     INT16,
     SwitchTensor,
     coarsest_precision,
     order_hash,
+    tensor_precision,
 )
 from profiling.precision import Precision
 from profiling.records.json_files import save_json
@@ -26,7 +28,9 @@ def test_the_coarsest_precision_of_any_is_that_of_the_fewest_steps():
 
 
 def test_precisions_have_one_name_here_and_there():
-    assert [str(one) for one in Precision if one is Precision.FP32 or one.is_static] == [FP32, INT8, INT16]
+    static = [str(one) for one in Precision if one is Precision.FP32 or one.is_static]
+    assert static == [FP32, INT8, INT16, INT8_QOPERATOR]
+    assert [tensor_precision(one) for one in Precision] == [one.numbers for one in Precision]
 
 
 def test_a_tensor_has_the_coarsest_precision_of_its_units_and_the_caller_computes_in_fp32():
@@ -35,6 +39,7 @@ def test_a_tensor_has_the_coarsest_precision_of_its_units_and_the_caller_compute
     assert tensor.precision_in({1: INT16}) == INT16
     assert tensor.precision_in({0: INT8, 1: INT16}) == INT8
     assert tensor.precision_in({2: INT8}) == FP32
+    assert tensor.precision_in({0: INT16, 1: INT8_QOPERATOR}) == INT8
 
 
 def test_variants_as_files_have_them_are_mixes_by_unit(digits):
