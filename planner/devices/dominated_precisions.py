@@ -74,8 +74,8 @@ def dominated_precisions(costs: Sequence[WholeModelCosts]) -> dict[Precision, Pr
     """Return precision -> the one, not dominated itself, for which it is left out.
 
     It is left out if fp32, in which the same units can be, leaves it no gain; if another dominates it; or if
-    it has the numbers of another and is not faster. None of `ALWAYS` is. Of several that dominate, fp32 is named if it is one, else the fastest: the order
-    of `costs` does not matter.
+    it has the numbers of another and is not faster. None of `ALWAYS` is. Of several that dominate, fp32 is
+    named if it is one, else the fastest: the order of `costs` does not matter.
 
     Parameters
     ----------
