@@ -23,6 +23,8 @@ from profiling.runtime.open_session import Runtime, open_session, run_session
 log = logging.getLogger(__name__)
 
 PROBING = "trying out precisions"  # what progress says
+FEW_ROUNDS = 3
+"""So few rounds, or fewer, do not show how far the ratio errs."""
 _PROBED_S = 2.0  # seconds of timed runs, of all precisions together
 
 
@@ -38,6 +40,8 @@ class ProbedPrecision:
         Its seconds over those of the fp32 model, in the median of its rounds.
     standard_error
         Of the ratio, as a fraction of it; 0 for one round.
+    rounds
+        That show how far the ratio errs: at most `FEW_ROUNDS` if other work disturbed them.
     noise_power
         As `profiling.noise.noise_power` has it.
     fault
@@ -122,7 +126,9 @@ def _timed(
     rounds = max(1, min(MOST_ROUNDS, int(most_s / round_s))) if round_s else MOST_ROUNDS
     runs = InterleavedTimer(reference, feeds, rounds, clock)(session)
     ratios = [own.seconds / fp32.seconds for own, fp32 in zip(runs.session, runs.reference, strict=True)]
-    return replace(row, ratio=runs.ratio, standard_error=median_error(ratios), rounds=len(ratios))
+    # Of rounds that other work disturbed the quickest count: they do not show by how much they err.
+    counted = len(ratios) if runs.rounds.are_warm else min(FEW_ROUNDS, len(ratios))
+    return replace(row, ratio=runs.ratio, standard_error=median_error(ratios), rounds=counted)
 
 
 def _outputs(session: ort.InferenceSession, samples: Sequence[Feeds]) -> list[dict[str, Array]]:

@@ -55,6 +55,7 @@ def latency_profile(
         provider=setup.runtime.provider,
         rounds=setup.rounds,
         precisions=setup.precisions,
+        units=subject.able_units(setup.precisions),
     )
 
     def make() -> LatencyProfile:

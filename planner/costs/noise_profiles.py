@@ -72,6 +72,7 @@ def _noise_profile(
         subject.model.made_by(EntryKind.NOISE),
         subject=subject.fingerprint,
         scheme=calibration.key,
+        units=subject.able_units((Precision.INT8, scheme.precision)),
         runtime=subject.model.runtime_version,
         samples=[count, more],
         processor=cpu_description(),
@@ -138,6 +139,7 @@ def fitted_noise(
         samples=count,
         models=trial.models,
         precisions=(Precision.FP32, *alone.rounded_precisions),
+        units=subject.able_units(alone.rounded_precisions),
         processor=cpu_description(),
     )
 

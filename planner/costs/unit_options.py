@@ -133,7 +133,7 @@ class UnitOptions:
             able = tuple(precision for precision in allowed if unit.can_be(precision))
             return able if able or not allowed else (Precision.FP32,)
         # What came quantized counts as int8, and needs a device that may compute so.
-        if unit.quantized and Precision.INT8 not in allowed:
+        if unit.quantized and Precision.INT8 not in {precision.numbers for precision in allowed}:
             return ()
         return (Precision.FP32,)  # what cannot be quantized runs as it is, everywhere
 

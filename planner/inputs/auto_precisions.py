@@ -16,7 +16,7 @@ from planner.scenario.schema import Scenario
 from profiling.graph.unit_graph import ModelGraph
 from profiling.on_device.processor import cpu_description
 from profiling.precision import Precision, Wire
-from profiling.probe_precisions import PrecisionProbe, ProbedPrecision, probe_precisions
+from profiling.probe_precisions import FEW_ROUNDS, PrecisionProbe, ProbedPrecision, probe_precisions
 from profiling.progress import Progress, silent
 from profiling.quantization.calibration import Calibration
 from profiling.quantization.qdq_model import Scheme
@@ -30,7 +30,7 @@ MEMORY = "memory"
 # Samples on which errors are compared: as many as come to so many multiplications, between two bounds.
 _WORK, _FEWEST, _MOST = 8e9, 2, 8
 _ERRORS = 2  # standard errors by which a median may be off
-_FEW_ROUNDS, _MARGIN_OF_FEW = 3, 0.25  # so few show no spread
+_MARGIN_OF_FEW = 0.25  # so few rounds show no spread
 _FLOAT_BYTES = 4
 _WIRE_BYTES = {Precision.INT8: 1, Precision.INT16: 2}  # of an element between two such units
 
@@ -75,7 +75,7 @@ def find_precisions(
             found = set(scenario.offered_precisions)
         elif is_measured_here(origin):
             if origin.name not in tried:
-                calibration = Calibration(schemes[device.name], ranges)
+                calibration = Calibration(schemes.get(origin.name, schemes[device.name]), ranges)
                 trial = _Trial(scenario, subject, subject.graph, origin, calibration)
                 tried[origin.name] = trial.tried(named, progress, counts_weights=counts_weights)
             found = {row.precision for row in tried[origin.name] if not row.left_out}
@@ -115,7 +115,8 @@ def _of_file(scenario: Scenario, device: DeviceSpec, subject: CalibratedModel) -
     return {
         precision
         for precision in scenario.offered_precisions
-        if all((u.name, precision) in pairs for u in subject.graph.units if u.can_be(precision))
+        if (able := [unit.name for unit in subject.graph.units if unit.can_be(precision)])
+        and all((name, precision) in pairs for name in able)
     } | {Precision.FP32}
 
 
@@ -196,7 +197,7 @@ class _Trial:
     def _costs(self, row: ProbedPrecision, *, counts_weights: bool) -> WholeModelCosts:
         """Return what counts of a precision: memory and links only where there are some to save."""
         float_bytes = _FLOAT_BYTES // 2 if Wire.FLOAT16 in self.scenario.wires else _FLOAT_BYTES
-        margin = _ERRORS * row.standard_error if row.rounds > _FEW_ROUNDS else _MARGIN_OF_FEW
+        margin = _ERRORS * row.standard_error if row.rounds > FEW_ROUNDS else _MARGIN_OF_FEW
         return WholeModelCosts(
             precision=row.precision,
             units=self._able(row.precision),
@@ -221,9 +222,17 @@ class _Trial:
 
 def _difference(worse: WholeModelCosts, better: WholeModelCosts, *, counts_weights: bool) -> str:
     """Return what one precision has worse than another."""
+    if worse.precision.numbers is better.precision:
+        return f"not faster than {better.precision}, whose numbers it has"
+    ratio = f"{worse.ratio / better.ratio:.2g}"
+    slower = (
+        f"{ratio} times the seconds of {better.precision}"
+        if float(ratio) > 1
+        else f"not faster than {better.precision}"
+    )
     error = "larger error" if worse.noise_power > better.noise_power else "the same error"
     weights = ", weights no smaller" if counts_weights else ""
-    return f"{worse.ratio / better.ratio:.2g} times the seconds of {better.precision}, {error}{weights}"
+    return f"{slower}, {error}{weights}"
 
 
 def _counts_weights(scenario: Scenario, more_budgets: Collection[str]) -> bool:

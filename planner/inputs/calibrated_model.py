@@ -2,7 +2,7 @@
 
 import logging
 import shutil
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +11,7 @@ from profiling.directories import claim
 from profiling.graph.operator_graph import OperatorGraph
 from profiling.graph.unit_graph import ModelGraph
 from profiling.noise.correct_biases import correct_biases
+from profiling.precision import Precision
 from profiling.progress import Progress, silent
 from profiling.quantization.ranges_file import has_bias_errors
 from profiling.range_method import TensorRanges
@@ -40,6 +41,11 @@ class CalibratedModel:
     def graph(self) -> OperatorGraph:
         """The model's units."""
         return self.model.graph
+
+    def able_units(self, precisions: Iterable[Precision]) -> dict[str, list[int]]:
+        """Return precision -> the units that can have it, by index: what profiles of the model depend on."""
+        units = self.graph.units
+        return {p.value: [unit.index for unit in units if unit.can_be(p)] for p in precisions}
 
 
 def calibrate_once(
@@ -94,6 +100,7 @@ def correct_biases_once(
         correct_biases,
         ranges=ranges.name,
         reduced=sorted(reduced),
+        units=subject.able_units((Precision.INT8,)),
         runtime=subject.model.runtime_version,
     )
     if claim(path) and has_bias_errors(path, reduced):

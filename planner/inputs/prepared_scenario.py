@@ -301,9 +301,9 @@ def prepare(
     subject = CalibratedModel.of(models.model, data.calibration)
     tensor_ranges = (scheme.tensor_ranges for scheme in schemes.values())
     ranges = calibrate_once(subject, progress, {r for r in tensor_ranges if not r.is_minmax})
-    corrected = {scheme.reduce_range for scheme in schemes.values() if scheme.bias_correction}
-    ranges = correct_biases_once(subject, ranges, corrected, progress)
-    reasons = refused_once(scenario, subject, schemes, ranges, progress)
+    # Corrected biases make no unit come out wrong; what does must not be in the models that judge them.
+    plain = {device: replace(scheme, bias_correction=False) for device, scheme in schemes.items()}
+    reasons = refused_once(scenario, subject, plain, ranges, progress)
     reasons = {
         precision: {unit: why for unit, why in refused.items() if unit not in trusted}
         for precision, refused in reasons.items()
@@ -314,6 +314,13 @@ def prepare(
         _, offered = _restricted(scenario, models, subject, reasons, int8, progress)
         scenario, tried = find_precisions(scenario, offered, schemes, ranges, more_budgets, progress)
     models, subject = _restricted(scenario, models, subject, reasons, int8, progress)
+    corrected = {
+        scheme.at(precision).reduce_range
+        for scheme in schemes.values()
+        for precision in scenario.rounded_precisions
+        if scheme.at(precision).bias_correction
+    }
+    ranges = correct_biases_once(subject, ranges, corrected, progress)
     made = (
         check_on_samples(models.converted, few_samples(data.calibration), progress)
         if models.converted

@@ -9,7 +9,7 @@ from dataclasses import replace
 from planner.devices.runtime import origin_of
 from planner.plan.configuration import Configuration, configuration_of
 from planner.plan.plan_record import LoopRound
-from planner.problem.cost_evaluation import evaluate
+from planner.problem.cost_evaluation import evaluate, is_feasible
 from planner.problem.placement_problem import Choice
 from planner.refinement.loop_state import LoopState, SolvedPlan, TimedPlan
 from planner.refinement.measured_scenario import MeasuredScenario
@@ -57,7 +57,7 @@ def refine(
 
 def _is_better(measured: MeasuredScenario, state: LoopState, solved: SolvedPlan) -> bool:
     """Return whether a plan is predicted to be better than all timed ones, by more than costs can tell."""
-    if not state.timed:
+    if not state.timed or not state.best.is_feasible:
         return True
     resolution = resolution_of(cost_error_after(measured, state))
     return not is_tied_with(state.best, solved.found.result.objective or 0.0, resolution)
@@ -83,7 +83,8 @@ def with_timing(
     shown = measured.planning_problem(latency).formulate()
     cost = evaluate(shown, choice)
     part, changes = measured_part(shown, cost), count_changes(shown, choice)
-    plan = TimedPlan(choice, configuration, timings, latency, cost.objective, part, changes)
+    keeps = is_feasible(shown, cost)
+    plan = TimedPlan(choice, configuration, timings, latency, cost.objective, part, changes, keeps)
     before = state.timed[-1].configuration if state.timed else configuration
     expected = planning.chain_ratio_to_fp32(problem, evaluate(problem, choice))
     loop_round = _round(planning, plan, before, expected)
@@ -131,6 +132,8 @@ def _best_timed(
             timings = measured.timings(configuration_of(solved.found.problem, result.choice), progress)
             state = with_timing(measured, state, solved, result.choice, timings)
     best = simplest_of(state.timed)
+    if not best.is_feasible:  # nothing timed keeps the limits; this plan does, as far as is known
+        return state, solved
     if best is last and solved.choice == last.choice:  # it is proved under the costs that it showed
         return state, solved
     state = with_correction(measured, state, best.timings)

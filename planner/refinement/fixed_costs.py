@@ -47,16 +47,24 @@ class FixedCosts:
     profiles: Mapping[str, Profile]
 
     def with_precisions(self, scenario: Scenario) -> Scenario:
-        """Return a scenario with `precisions: auto` with those that were found for the plan; others as is."""
+        """Return a scenario with `precisions: auto` with those that were found for the plan; others as is.
+
+        What a device names itself, it keeps.
+        """
         if scenario.precisions != AUTO:
             return scenario
         before = parse_scenario(bytes(self.plan.scenario))
         found = {device.name: device.precisions for device in before.devices}
         devices = tuple(
-            device.model_copy(update={"precisions": found[device.name]}) if found.get(device.name) else device
+            device.model_copy(update={"precisions": found[device.name] or before.offered_precisions})
+            if device.precisions is None and device.name in found
+            else device
             for device in scenario.devices
         )
-        return scenario.model_copy(update={"precisions": before.precisions, "devices": devices})
+        named = {precision for device in devices for precision in device.precisions or ()}
+        wanted = named | set(before.offered_precisions)
+        precisions = tuple(p for p in scenario.offered_precisions if p in wanted)
+        return scenario.model_copy(update={"precisions": precisions, "devices": devices})
 
     def tried_precisions(self, scenario: Scenario) -> tuple[TriedPrecision, ...]:
         """Return what was tried to find the precisions of a scenario with `precisions: auto`."""

@@ -83,6 +83,8 @@ class TimedPlan:
         Of the objective: what follows from seconds that were measured.
     changes
         How often tensors change their precision or device.
+    is_feasible
+        Whether it keeps the limits under these costs.
     """
 
     choice: Choice
@@ -92,6 +94,7 @@ class TimedPlan:
     objective: float
     measured_part: float = 0.0
     changes: int = 0
+    is_feasible: bool = True
 
     @property
     def standard_error(self) -> float:
@@ -110,8 +113,8 @@ class LoopState:
 
     @property
     def best(self) -> TimedPlan:
-        """The best plan so far; there has to be one."""
-        return min(self.timed, key=lambda plan: plan.objective)
+        """The best plan so far, of those that keep the limits if some do; there has to be one."""
+        return min(self.timed, key=lambda plan: (not plan.is_feasible, plan.objective))
 
     @property
     def timing_threshold(self) -> float:

@@ -51,7 +51,11 @@ def simplified(search: NoiseLimitSearch, found: SearchResult, resolution: float)
 
 
 def simplest_of(timed: Sequence[TimedPlan]) -> TimedPlan:
-    """Return the simplest of the timed plans that are as good as the best, as far as timing tells."""
+    """Return the simplest of the timed plans that are as good as the best, as far as timing tells.
+
+    Plans that break a limit, as their own timing shows, are not as good as any that keeps it.
+    """
+    timed = [plan for plan in timed if plan.is_feasible] or timed
     best = min(timed, key=lambda plan: plan.objective)
     tied = [plan for plan in timed if plan.objective - best.objective <= _margin_between(plan, best)]
     return min(tied, key=lambda plan: (plan.changes, plan.objective))

@@ -36,8 +36,8 @@ class SharedQuantizationSpec(QuantizationSpec):
     )
     bias_correction: bool | None = Field(
         None,
-        description="Whether biases of int8 units make up for the mean error of their rounded weights; left "
-        "where calibration samples show no less noise; default: false.",
+        description="Whether biases of int8 and int16 units make up for the mean error of their rounded "
+        "weights; left where calibration samples show no less noise; default: false.",
     )
 
 

@@ -11,15 +11,16 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-from onnx import NodeProto, helper, numpy_helper
+from onnx import NodeProto, TensorProto, helper, numpy_helper
 
 from profiling.arrays import Array, Feeds
-from profiling.errors import ProfilingError
+from profiling.errors import ModelError, ProfilingError
 from profiling.graph.unit_graph import ModelGraph
 from profiling.noise.choose_ranges import MOST_JUDGED, split_to_judge, squared_error
 from profiling.on_device.create_session import Optimization
-from profiling.onnx_io.external_weights import read_array
+from profiling.onnx_io.external_weights import is_large, read_array, write_external
 from profiling.onnx_io.unique_names import FreshNames
+from profiling.printable_text import first_line
 from profiling.quantization.fake_quantization import weight_roundings
 from profiling.quantization.qdq_model import Scheme, quantize
 from profiling.quantization.ranges_file import save_bias_errors
@@ -40,16 +41,24 @@ class _Correctable:
 
     Parameters
     ----------
-    rounding
-        What rounding adds to its weights.
+    rounded, exact
+        Its weights.
     rank
         Of what it writes.
     """
 
     node: NodeProto
-    rounding: Array
+    rounded: TensorProto
+    exact: TensorProto
     bias: Array
     rank: int
+
+    def rounding(self, name: str) -> TensorProto:
+        """Return what rounding adds to the weights, as a constant; a large one lies outside the model."""
+        whole = read_array(self.rounded) - read_array(self.exact)
+        if is_large(self.exact):
+            return write_external(whole.shape, TensorProto.FLOAT, [whole]).reference(name)
+        return numpy_helper.from_array(whole, name)
 
 
 def correct_biases(graph: ModelGraph, samples: Sequence[Feeds], ranges: Path, *, reduced: bool) -> None:
@@ -101,8 +110,28 @@ def _errors(
     chosen = dict.fromkeys(graph.quantizable_nodes, scheme)
     model = quantize(graph.model, chosen, ranges, graph.guarded_nodes)
     # In float, where no kernel overflows.
-    outputs = run_samples(open_session(model, runtime, Optimization.BASIC), samples)
+    outputs = _outputs(model, samples, runtime, Optimization.BASIC)
     return np.array([squared_error(*pair) for pair in zip(outputs, exact, strict=True)])
+
+
+def _outputs(
+    model: onnx.ModelProto,
+    samples: Sequence[Feeds],
+    runtime: Runtime,
+    level: Optimization = Optimization.DEFAULT,
+) -> Iterator[dict[str, Array]]:
+    """Yield a model's outputs for each sample.
+
+    Raises
+    ------
+    ModelError
+        If the runtime cannot load the model or run a sample.
+    """
+    session = open_session(model, runtime, level)
+    try:
+        yield from run_samples(session, samples)
+    except Exception as exc:  # the runtime's exceptions share no base class
+        raise ModelError(first_line(exc)) from exc
 
 
 def _mean_errors(
@@ -116,10 +145,9 @@ def _mean_errors(
     probe, means = _probe(graph.model, list(_correctable(graph, schemes, ranges)))
     if not means:
         return {}
-    session, sums = open_session(probe, runtime), dict.fromkeys(means, np.zeros(1))
-    for feeds in samples:
-        found = session.run(list(means.values()), dict(feeds))
-        sums = {node: sums[node] + mean for node, mean in zip(sums, found, strict=True)}
+    sums = dict.fromkeys(means, np.zeros(1))
+    for outputs in _outputs(probe, samples, runtime):
+        sums = {node: total + outputs[means[node]] for node, total in sums.items()}
     averages = {node: total.ravel() / len(samples) for node, total in sums.items()}
     return {node: mean.tolist() for node, mean in averages.items() if np.isfinite(mean).all()}
 
@@ -140,10 +168,9 @@ def _correctable(graph: ModelGraph, schemes: Mapping[str, Scheme], ranges: Path)
         if not is_own or weight not in roundings or weight not in constants or not ranks.get(node.output[0]):
             continue
         value = read_array(constants[bias])
-        rank = ranks[node.output[0]]
-        rounded = read_array(roundings[weight].rounded(weight))
         if value.ndim == 1:
-            yield _Correctable(node, rounded - read_array(constants[weight]), value, rank)
+            rounded = roundings[weight].rounded(weight)
+            yield _Correctable(node, rounded, constants[weight], value, ranks[node.output[0]])
 
 
 def _probe(model: onnx.ModelProto, nodes: Sequence[_Correctable]) -> tuple[onnx.ModelProto, dict[str, str]]:
@@ -159,9 +186,9 @@ def _probe(model: onnx.ModelProto, nodes: Sequence[_Correctable]) -> tuple[onnx.
         copy.CopyFrom(one.node)
         copy.name, copy.output[0] = name, name
         del copy.input[_WEIGHT:]
-        for role, value in (("weights", one.rounding), ("bias", np.zeros_like(one.bias))):
-            copy.input.append(fresh.of(f"{name}/{role}"))
-            probe.graph.initializer.append(numpy_helper.from_array(value, copy.input[-1]))
+        copy.input.extend(fresh.of(f"{name}/{role}") for role in ("weights", "bias"))
+        nothing = numpy_helper.from_array(np.zeros_like(one.bias), copy.input[_BIAS])
+        probe.graph.initializer.extend([one.rounding(copy.input[_WEIGHT]), nothing])
         mean = means[one.node.name] = fresh.of(f"{name}/mean")
         axes = np.array([axis for axis in range(one.rank) if axis != _CHANNELS], np.int64)
         if opset < _AXES_AS_INPUT:

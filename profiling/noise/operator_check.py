@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import onnx
 
 from profiling.arrays import Array, Feeds
-from profiling.errors import ModelError
+from profiling.errors import ModelError, QuantizeError
 from profiling.graph.operator_graph import Unit
 from profiling.graph.unit_graph import ModelGraph
 from profiling.noise.isolated_units import rms, rms_difference, run_all, walk_units
@@ -112,11 +112,11 @@ class OperatorCheck:
         written.CopyFrom(model)
         graph = self.graph.model.graph
         types = {value.name: value for value in (*graph.input, *graph.value_info, *graph.output)}
-        write_on_integers(written, nodes, types, QUANTIZED_SUFFIX)
         with self.journal.entry(f"{what} {self.label}"):
             try:
+                write_on_integers(written, nodes, types, QUANTIZED_SUFFIX)
                 computed = run_all(written, feeds)
-            except ModelError as exc:
+            except (ModelError, QuantizeError) as exc:
                 return f"it does not run: {exc}"
         faults = (
             _difference(name, one[name], two[name])

@@ -110,7 +110,7 @@ class _Integers:
 
     name: str
     scale: str
-    zero_point: str
+    zero_point: str = ""
     axis: int | None = None
 
     @property
@@ -154,8 +154,13 @@ class _Pairs:
         """Record the types of all tensors: inference stops at operators of a domain that it does not know."""
         graph = self._model.graph
         recorded = {value.name for value in (*graph.input, *graph.value_info, *graph.output)}
-        quantizers = (node for node in self._writer.values() if node.op_type == QUANTIZE)
-        steps = {node.output[0]: _Integers(node.output[0], *node.input[1:]) for node in quantizers}
+        # Others than the tool's own may have no zero point, and lie where nothing is written anew.
+        quantizers = {
+            name: node
+            for name, node in self._writer.items()
+            if node.op_type == QUANTIZE and name.endswith(suffix)
+        }
+        steps = {name: _Integers(name, *node.input[1:]) for name, node in quantizers.items()}
         for name in (name for node in graph.node for name in node.output if name not in recorded):
             source = types.get(name.removesuffix(suffix))
             if source is None:
@@ -191,6 +196,7 @@ class _Pairs:
 
     def _weighted(self, node: onnx.NodeProto) -> onnx.NodeProto:
         source, weight = self._read(node.input[0]), self._read(node.input[WEIGHT], per_channel=True)
+        self._type_of(weight)
         target = self._written(node.output[0])
         if weight.axis is not None and weight.axis != self._channel_axis(node, weight):
             raise _NoOperatorError(f"{node.op_type} has scales along another axis than its outputs")
@@ -245,6 +251,8 @@ class _Pairs:
             raise _NoOperatorError(f"{name!r} is read in float")
         zero_point = before.input[2] if len(before.input) > 2 else ""  # noqa: PLR2004
         found = _Integers(before.input[0], before.input[1], zero_point)
+        if not per_channel:
+            self._type_of(found)
         if self._constant(found.scale).size == 1:
             return found
         if not per_channel:
@@ -258,13 +266,17 @@ class _Pairs:
         if name in self._outputs or [reader.op_type for reader in readers] != [QUANTIZE]:
             raise _NoOperatorError(f"{name!r} is read in float")
         (quantizer,) = readers
-        return _Integers(quantizer.output[0], *quantizer.input[1:])
+        written = _Integers(quantizer.output[0], *quantizer.input[1:])
+        self._type_of(written)
+        return written
 
     def _require_one_type(self, tensors: Sequence[_Integers], node: onnx.NodeProto) -> None:
         if len({self._type_of(tensor) for tensor in tensors}) > 1:
             raise _NoOperatorError(f"{node.op_type} reads or writes integers of two types")
 
     def _type_of(self, tensor: _Integers) -> int:
+        if tensor.zero_point not in self._constants:
+            raise _NoOperatorError(f"{tensor.name!r} has no constant zero point")
         return int(self._constants[tensor.zero_point].data_type)
 
     def _rank(self, tensor: _Integers) -> int:

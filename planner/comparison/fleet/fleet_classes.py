@@ -174,7 +174,8 @@ class FleetProblems:
                 f"{path} was made with the quantization scheme {latency.scheme!r}, but {self._fleet.device} "
                 f"quantizes by {own.label}, and the plans of a fleet serve all its classes"
             )
-        if latency.overflows and not own.reduce_range and Precision.INT8 in self._precisions(device_class):
+        numbers = {precision.numbers for precision in self._precisions(device_class)}
+        if latency.overflows and not own.reduce_range and Precision.INT8 in numbers:
             raise ProfileError(
                 f"{path}: int8 kernels overflow there with 8-bit weights: set quantization.reduce_range: true"
             )

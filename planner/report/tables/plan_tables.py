@@ -287,7 +287,9 @@ def _quantization_lines(plan: Plan) -> list[str]:
     methods = {scheme.ranges for scheme in schemes.values()} - {RangeMethod.MINMAX}
     lines += [f"ranges of int8 activations: {method}, from calibration samples" for method in sorted(methods)]
     if any(scheme.bias_correction for scheme in schemes.values()):
-        lines.append("biases of int8 units make up for the mean error of rounded weights, where that paid")
+        lines.append(
+            "biases of int8 and int16 units make up for the mean error of rounded weights, where that paid"
+        )
     return lines
 
 

@@ -17,6 +17,7 @@ from planner.inputs.prepared_scenario import prepare
 from planner.output.plan_folder import read_fixed_costs, read_plan, write_outcome
 from planner.refinement import measured_scenario
 from planner.run import plan_scenario
+from planner.scenario.schema import AUTO
 from profiling.errors import ProfileError
 from profiling.precision import Precision
 
@@ -95,6 +96,20 @@ def test_costs_of_another_model_or_device_are_refused(planned, tmp_path):
         replace(fixed, profiles={"a": foreign}).of(prepared)
     with pytest.raises(OutputError, match=r"profile\.json"):
         replace(fixed, profiles={}).of(prepared)
+
+
+def test_precisions_that_a_device_names_stay_whatever_the_earlier_plan_had(planned):
+    scenario, folder = planned
+    a, b = scenario.devices
+    named = (a.model_copy(update={"precisions": (Precision.INT16,)}), b)
+    found = read_fixed_costs(folder).with_precisions(
+        scenario.model_copy(update={"precisions": AUTO, "devices": named})
+    )
+    assert found.precisions == (Precision.FP32, Precision.INT8, Precision.INT16)
+    assert [device.precisions for device in found.devices] == [
+        (Precision.INT16,),
+        (Precision.FP32, Precision.INT8),
+    ]
 
 
 def test_the_command_and_the_function_say_the_same(planned, tmp_path, capsys):

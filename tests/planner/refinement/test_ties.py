@@ -10,7 +10,7 @@ from planner.plan.configuration import Configuration
 from planner.problem.cost_evaluation import evaluate
 from planner.problem.placement_problem import Choice
 from planner.problem.quantities import CostMetric, ObjectiveTerm, Quantity
-from planner.refinement.loop_state import TimedPlan
+from planner.refinement.loop_state import LoopState, TimedPlan
 from planner.refinement.ties import (
     is_tied_with,
     margin_of,
@@ -26,10 +26,12 @@ from profiling.on_device.kernels import KernelTimes
 from profiling.on_device.measured_record import Timed
 
 
-def timed(objective: float, changes: int, error: float = 0.0, part: float = 1.0) -> TimedPlan:
+def timed(
+    objective: float, changes: int, error: float = 0.0, part: float = 1.0, *, keeps: bool = True
+) -> TimedPlan:
     timing = PlanTiming((), (), {}, 1.0, Timed(1.0, KernelTimes(())), standard_error=error)
     configuration = Configuration((), ())
-    return TimedPlan(Choice((changes,)), configuration, {"d": timing}, {}, objective, part, changes)
+    return TimedPlan(Choice((changes,)), configuration, {"d": timing}, {}, objective, part, changes, keeps)
 
 
 @pytest.mark.parametrize(("error", "fraction"), [(0.0, 0.001), (0.003, 0.003), (0.2, 0.005)])
@@ -48,6 +50,13 @@ def test_the_simplest_of_the_plans_that_timing_cannot_tell_apart_is_taken():
 def test_of_equally_simple_plans_the_best_is_taken():
     best, near = timed(1.0, 2, 0.01), timed(1.001, 2, 0.01)
     assert simplest_of([near, best]) is best
+
+
+def test_a_plan_that_breaks_a_limit_is_as_good_as_none_that_keeps_it():
+    broken, better, kept = timed(1.0, 1, keeps=False), timed(0.5, 1, keeps=False), timed(2.0, 9)
+    assert simplest_of([broken, kept]) is kept
+    assert LoopState({}, timed=(broken, kept)).best is kept
+    assert simplest_of([broken, better]) is better
 
 
 def test_a_plan_is_better_than_a_timed_one_only_by_what_its_seconds_can_tell():

@@ -9,6 +9,8 @@ import pytest
 from onnx import numpy_helper
 
 from planner.cli.commands import main
+from planner.inputs.prepared_scenario import prepare
+from planner.scenario.validation import check_scenario
 from profiling.graph.unit_graph import ModelGraph, build_graph
 from profiling.noise.correct_biases import correct_biases
 from profiling.noise.noise_power import noise_power
@@ -202,9 +204,42 @@ def test_a_plan_with_corrected_biases_is_quieter_and_exported_again_byte_for_byt
     assert noises["true"] < 0.95 * noises["false"]
     predicted = {key: plan["predicted"]["noise_relative_rms"] for key, plan in found.items()}
     assert predicted["true"] == pytest.approx(noises["true"], rel=0.3)
-    assert "biases of int8 units make up" in " ".join(told.split())
+    assert "biases of int8 and int16 units make up" in " ".join(told.split())
     with pytest.raises(SystemExit, match="0"):
         main(["export", str(tmp_path / "true" / "plan.json"), "--out", str(tmp_path / "again")])
     assert (tmp_path / "again" / "model.onnx").read_bytes() == (tmp_path / "true" / "model.onnx").read_bytes()
     with pytest.raises(SystemExit, match="0"):
         main(["verify", str(tmp_path / "again")])
+
+
+def test_what_a_unit_alone_cannot_be_stops_no_other_biases(tmp_path):
+    text = """
+        <ir_version: 8, opset_import: ["" : 17]>
+        g (float[1, 16, 6, 6] x) => (float[1, 6, 8, 8] y)
+        <float[4, 16, 1, 1] w, float[4] b, float[4, 3, 3, 3] t, float[6] c>
+        {
+            m = Conv <kernel_shape = [1, 1]> (x, w, b)
+            y = ConvTranspose <kernel_shape = [3, 3], group = 2> (m, t, c)
+        }
+    """
+    onnx.save(models.with_weights(text), tmp_path / "m.onnx")
+    values = np.random.default_rng(5).uniform(0.5, 1.5, (32, 1, 16, 6, 6)).astype(np.float32)
+    np.savez(tmp_path / "d.npz", x=values)
+    data = {"npz": str(tmp_path / "d.npz")}
+    content = {
+        "model": str(tmp_path / "m.onnx"),
+        "data": {"calibration": data, "evaluation": data},
+        "devices": [{"name": "a"}],
+        "source": "a",
+        "sink": "a",
+        "quantization": {"bias_correction": True},
+        "precisions": ["fp32", "int8", "int16"],
+    }
+    scenario, faults = check_scenario(json.dumps(content))
+    assert not faults
+    prepared = prepare(scenario)
+    transposed = prepared.models.graph.units[-1]
+    assert not transposed.can_be(Precision.INT8)
+    scheme = prepared.schemes["a"]
+    for reduced in {scheme.reduce_range, scheme.at(Precision.INT16).reduce_range}:
+        assert len(read_bias_errors(prepared.ranges, reduced=reduced)) == 1

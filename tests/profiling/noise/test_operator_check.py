@@ -1,10 +1,14 @@
 """Units are operators on integers only where no bit differs from int8 as the runtime computes it."""
 
+import json
 from dataclasses import replace
 
+import models
+import numpy as np
 import onnx
 import pytest
 
+from planner.cli.commands import main
 from profiling.graph.unit_graph import with_refusals
 from profiling.noise.operator_check import OperatorCheck
 from profiling.noise.unit_check import UnitCheck, refused_units
@@ -71,3 +75,28 @@ def test_what_ended_the_runtime_is_not_tried_again(residual, tmp_path):
     (tmp_path / "j.journal").write_text(f'"{name} int8-qoperator"\n')
     reasons = operator_check(residual, tmp_path).refused_units()
     assert reasons == {name: "in int8-qoperator, it ended ONNX Runtime (it crashed)"}
+
+
+def test_a_model_with_a_quantizer_without_zero_point_is_tried_out_and_inspected(tmp_path, capsys):
+    text = """
+        <ir_version: 8, opset_import: ["" : 17]>
+        g (float[1, 2, 6, 6] x) => (float[1, 2, 6, 6] y)
+        <float[2, 2, 1, 1] w, float[2] b, float[2, 2, 1, 1] v, float[2] c, float s>
+        {
+            q = QuantizeLinear (x, s)
+            d = DequantizeLinear (q, s)
+            r = Relu (d)
+            m = Conv <kernel_shape = [1, 1]> (r, w, b)
+            n = Relu (m)
+            y = Conv <kernel_shape = [1, 1]> (n, v, c)
+        }
+    """
+    model = models.with_weights(text)
+    for init in model.graph.initializer:
+        if init.name == "s":
+            init.CopyFrom(onnx.numpy_helper.from_array(np.array(0.02, np.float32), "s"))
+    onnx.save(model, tmp_path / "m.onnx")
+    with pytest.raises(SystemExit, match="0"):
+        main(["inspect", str(tmp_path / "m.onnx"), "--json"])
+    units = json.loads(capsys.readouterr().out)["units"]
+    assert not units[-1]["modes"]["int8-qoperator"]
