@@ -20,6 +20,8 @@ from planner.problem.placement_problem import Choice
 from planner.refinement.closed_loop import corrected
 from planner.refinement.loop_state import MOST_ROUNDS
 from planner.refinement.measured_scenario import MeasuredScenario
+from planner.refinement.ties import COARSEST
+from planner.solver.result import SolveStatus
 from profiling.latency.plan_corrections import PlanTiming
 from profiling.progress import Progress
 from profiling.records.profile import LatencyProfile
@@ -185,4 +187,7 @@ def _with_bound(row: Row, solved: Row) -> Row:
     """Return a row with what was proved under the costs that all plans showed together."""
     if row.objective is None or solved.bound is None:
         return row
-    return msgspec.structs.replace(row, bound=min(solved.bound, row.objective), status=solved.status)
+    bound = min(solved.bound, row.objective)
+    proves = row.objective <= bound * (1 + COARSEST)  # less than that timing does not tell
+    status = solved.status if proves else SolveStatus.FEASIBLE.value
+    return msgspec.structs.replace(row, bound=bound, status=status)

@@ -13,8 +13,8 @@ from planner.refinement.noise_limit_search import GAIN, NoiseLimitSearch, Search
 from planner.solver.heuristics.simpler_plan import count_changes, simpler_plan
 from planner.solver.result import OPTIMAL_GAP, SolveResult, replace_choice
 
-# Of the seconds of a plan's stages. However noisy costs are, a plan is not given away for more.
-_MOST = 5e-3
+COARSEST = 5e-3
+"""Of the seconds of a plan's stages: however noisy costs are, a plan is not given away for more."""
 
 
 def resolution_of(standard_error: float) -> float:
@@ -22,7 +22,7 @@ def resolution_of(standard_error: float) -> float:
 
     It is the costs' standard error, but at least 0.1 % and at most 0.5 %.
     """
-    return min(_MOST, max(GAIN, standard_error))
+    return min(COARSEST, max(GAIN, standard_error))
 
 
 def margin_of(problem: PlacementProblem, cost: Cost, resolution: float) -> float:

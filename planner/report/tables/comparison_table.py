@@ -271,10 +271,14 @@ def _rows_table(comparison: Comparison) -> Table:
         # Baselines by kind: a terminal has no room for each; compare.csv has all.
         groups = [_best_of(row, words) for words in BASELINE_GROUPS.values()]
         least = min((value for value in groups if value is not None), default=None)
-        gain = "-" if row.joint_gain is None else f"{max(row.joint_gain, 0.0):.1%}"  # but for rounding
+        gain = "-" if row.joint_gain is None else _gain_text(row.joint_gain)
         cells = ["none" if value is None else f"{value * factor:.2f}" for value in (*groups, least)]
         table.add_row(*point, str(row.plan), f"{row.objective * factor:.2f}", *cells, gain)
     return table
+
+
+def _gain_text(gain: float) -> str:
+    return f"{gain:.1%}" if abs(gain) >= _HARDLY else "0.0%"  # but for rounding
 
 
 def worth_lines(comparison: Comparison, table: str = "compare.csv") -> Iterator[str]:
@@ -297,6 +301,11 @@ def worth_lines(comparison: Comparison, table: str = "compare.csv") -> Iterator[
             if max(gains) < _HARDLY
             else f"the joint plan: {comparison.objective} at most {max(gains):.1%} below that of the best "
             "simpler way"
+        )
+    if gains and min(gains) <= -_HARDLY:
+        yield (
+            f"simpler ways that are not timed are predicted to be up to {-min(gains):.1%} better than a plan "
+            "that is; predictions can be off by as much"
         )
 
 

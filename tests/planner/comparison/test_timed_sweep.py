@@ -8,6 +8,7 @@ from measured_scenarios import small_basis
 from planner.comparison.bandwidth_and_budget_sweep import CompareRequest, compare, compare_timed
 from planner.comparison.bandwidth_values import parse_bandwidths
 from planner.comparison.sweep_points import Sweep, SweepPoints
+from planner.comparison.timed_sweep import _with_bound
 from planner.problem.cost_evaluation import evaluate
 from planner.problem.quantities import CostMetric
 from planner.refinement.closed_loop import corrected
@@ -106,3 +107,11 @@ def test_the_front_has_each_timed_plan_that_none_beats(small):
     rows = [(values["latency"], values["noise"]) for values in points.values()]
     assert rows == sorted(rows)
     assert [noise for _, noise in rows] == sorted((noise for _, noise in rows), reverse=True)
+
+
+@pytest.mark.parametrize(("objective", "status"), [(1.0, "optimal"), (1.004, "optimal"), (1.02, "feasible")])
+def test_a_point_is_optimal_only_if_its_own_timing_is_as_good_as_what_was_proved(objective, status, found):
+    row = msgspec.structs.replace(found.record.rows[0], objective=objective, status="optimal")
+    solved = msgspec.structs.replace(row, objective=1.0, bound=1.0)
+    own = _with_bound(row, solved)
+    assert (own.status, own.bound) == (status, 1.0)

@@ -230,3 +230,10 @@ def test_stages_that_are_not_timed_have_no_empty_columns_but_a_reason():
         text.split("every plan built")[1].split("plans are not timed in place")[0].count("measured")
         == text_of().split("every plan built")[1].split("the joint plan")[0].count("measured") - 1
     )
+
+
+def test_a_way_that_is_predicted_to_be_better_than_a_timed_plan_is_not_hidden():
+    rows = tuple(replaced(row, joint_gain=-0.048) for row in made_comparison().rows[:1])
+    assert " -4.8%" in text_of(rows=rows)
+    comparison = msgspec.structs.replace(made_comparison(), rows=rows)
+    assert "not timed are predicted to be up to 4.8% better" in list(worth_lines(comparison))[-1]
