@@ -56,11 +56,11 @@ def _units_table(inspection: Inspection) -> Table:
 
 
 def _modes_table(inspection: Inspection) -> list[RenderableType]:
-    """Return how many units can take each of LiteRT's modes, and which cannot; nothing without modes."""
+    """Return how many units can have each precision, and which cannot; nothing where none is known."""
     names = dict.fromkeys(name for unit in inspection.units for name in unit.modes)
     if not names:
         return []
-    table = new_table("modes", ("mode", "not for"), ("units",))
+    table = new_table("precisions besides fp32", ("precision", "not for"), ("units that can",))
     for name in names:
         refused = [unit for unit in inspection.units if unit.modes[name]]
         kinds = Counter(" ".join(unit.op_types) for unit in refused)
