@@ -185,7 +185,7 @@ class _Trial:
             threads=runtime.threads,
             provider=runtime.provider,
             samples=count,
-            units={precision: self._able(precision) for precision in precisions},
+            units=subject.able_units(precisions),
         )
 
         def make() -> PrecisionProbe:

@@ -14,17 +14,17 @@ import onnx
 from onnx import NodeProto, TensorProto, helper, numpy_helper
 
 from profiling.arrays import Array, Feeds
-from profiling.errors import ModelError, ProfilingError
+from profiling.errors import ProfilingError
 from profiling.graph.unit_graph import ModelGraph
 from profiling.noise.choose_ranges import MOST_JUDGED, split_to_judge, squared_error
+from profiling.noise.isolated_units import run_all
 from profiling.on_device.create_session import Optimization
 from profiling.onnx_io.external_weights import is_large, read_array, write_external
 from profiling.onnx_io.unique_names import FreshNames
-from profiling.printable_text import first_line
 from profiling.quantization.fake_quantization import weight_roundings
 from profiling.quantization.qdq_model import Scheme, quantize
 from profiling.quantization.ranges_file import save_bias_errors
-from profiling.runtime.open_session import Runtime, open_session, run_samples, runtime_for
+from profiling.runtime.open_session import Runtime, runtime_for
 
 log = logging.getLogger(__name__)
 
@@ -90,7 +90,7 @@ def correct_biases(graph: ModelGraph, samples: Sequence[Feeds], ranges: Path, *,
 def _pays(
     graph: ModelGraph, ranges: Path, samples: Sequence[Feeds], runtime: Runtime, *, reduced: bool
 ) -> bool:
-    exact = list(run_samples(open_session(graph.model, runtime), samples))
+    exact = run_all(graph.model, samples, runtime=runtime)
     plain, corrected = (
         _errors(graph, Scheme(reduce_range=reduced, bias_correction=side), ranges, samples, exact, runtime)
         for side in (False, True)
@@ -110,28 +110,8 @@ def _errors(
     chosen = dict.fromkeys(graph.quantizable_nodes, scheme)
     model = quantize(graph.model, chosen, ranges, graph.guarded_nodes)
     # In float, where no kernel overflows.
-    outputs = _outputs(model, samples, runtime, Optimization.BASIC)
+    outputs = run_all(model, samples, Optimization.BASIC, runtime)
     return np.array([squared_error(*pair) for pair in zip(outputs, exact, strict=True)])
-
-
-def _outputs(
-    model: onnx.ModelProto,
-    samples: Sequence[Feeds],
-    runtime: Runtime,
-    level: Optimization = Optimization.DEFAULT,
-) -> Iterator[dict[str, Array]]:
-    """Yield a model's outputs for each sample.
-
-    Raises
-    ------
-    ModelError
-        If the runtime cannot load the model or run a sample.
-    """
-    session = open_session(model, runtime, level)
-    try:
-        yield from run_samples(session, samples)
-    except Exception as exc:  # the runtime's exceptions share no base class
-        raise ModelError(first_line(exc)) from exc
 
 
 def _mean_errors(
@@ -146,7 +126,7 @@ def _mean_errors(
     if not means:
         return {}
     sums = dict.fromkeys(means, np.zeros(1))
-    for outputs in _outputs(probe, samples, runtime):
+    for outputs in run_all(probe, samples, runtime=runtime):
         sums = {node: total + outputs[means[node]] for node, total in sums.items()}
     averages = {node: total.ravel() / len(samples) for node, total in sums.items()}
     return {node: mean.tolist() for node, mean in averages.items() if np.isfinite(mean).all()}

@@ -19,6 +19,7 @@ from profiling.quantization.fake_quantization import TensorRounding, WeightRound
 from profiling.runtime.open_session import Runtime, open_session, run_session
 
 # A unit may be so many times as far off as rounding alone makes it, and so many steps of its output more.
+_ONE_THREAD = Runtime()
 # Integer kernels round once more than float ones do, and a bias may widen the scales of weights. Less would
 # refuse sound units, more would let a kernel that computes something else pass for rounding.
 ROUNDING_FACTOR = 3.0
@@ -105,7 +106,10 @@ class IsolatedUnits:
 
 
 def run_all(
-    model: onnx.ModelProto, samples: Sequence[Feeds], level: Optimization = Optimization.DEFAULT
+    model: onnx.ModelProto,
+    samples: Sequence[Feeds],
+    level: Optimization = Optimization.DEFAULT,
+    runtime: Runtime = _ONE_THREAD,
 ) -> list[dict[str, Array]]:
     """Return a model's outputs for each of some samples.
 
@@ -114,7 +118,7 @@ def run_all(
     ModelError
         If the runtime cannot load the model or run a sample.
     """
-    session = open_session(model, Runtime(), level)
+    session = open_session(model, runtime, level)
     try:
         return [run_session(session, sample) for sample in samples]
     except Exception as exc:  # the runtime's exceptions share no base class

@@ -2,16 +2,15 @@
 
 import ast
 import json
-import os
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import onnx
 import onnxruntime
 import pytest
+from bare_device import packages, run
 from repository import QUICKSTART
 
 from planner.cli.commands import main
@@ -41,20 +40,7 @@ def bundle(tmp_path_factory) -> Path:
 @pytest.fixture(scope="module")
 def device(tmp_path_factory) -> Path:
     """A folder of packages that has NumPy and ONNX Runtime, and nothing else."""
-    folder = tmp_path_factory.mktemp("packages")
-    for package in (Path(np.__file__).parent, Path(onnxruntime.__file__).parent):
-        for part in (package, package.with_name(f"{package.name}.libs")):
-            if part.is_dir():
-                (folder / part.name).symlink_to(part)
-    return folder
-
-
-def run(device: Path, where: Path, *arguments: str) -> subprocess.CompletedProcess:
-    """Run Python as it is on a device: no site packages of this machine, no settings that help."""
-    env = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
-    env["PYTHONPATH"] = str(device)
-    command = [sys.executable, "-S", *arguments]
-    return subprocess.run(command, cwd=where, capture_output=True, text=True, env=env)
+    return packages(tmp_path_factory.mktemp("packages"), np, onnxruntime)
 
 
 def measure(folder: Path, device: Path, where: Path, *arguments: str) -> subprocess.CompletedProcess:

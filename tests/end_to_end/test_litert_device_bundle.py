@@ -2,10 +2,8 @@
 
 import ast
 import json
-import os
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -14,6 +12,7 @@ pytest.importorskip("ai_edge_litert", reason="the extra litert is not installed"
 pytest.importorskip("litert_quantizer", reason="the extra litert is not installed")
 import ai_edge_litert
 import numpy as np
+from bare_device import packages, run
 from repository import QUICKSTART, ROOT
 from running_hosts import free_ports
 from served_bundles import ServedBundle
@@ -46,28 +45,12 @@ def bundle(tmp_path_factory) -> Path:
     return folder
 
 
-def packages(folder: Path, *modules: object) -> Path:
-    """Return a folder of packages that has these, and nothing else."""
-    for package in (Path(module.__path__[0]) for module in modules):
-        for part in (package, package.with_name(f"{package.name}.libs")):
-            if part.is_dir():
-                (folder / part.name).symlink_to(part)
+@pytest.fixture(scope="module")
+def device(tmp_path_factory) -> Path:
+    folder = packages(tmp_path_factory.mktemp("packages"), np, ai_edge_litert)
     for info in Path(ai_edge_litert.__path__[0]).parent.glob("ai_edge_litert-*.dist-info"):
         (folder / info.name).symlink_to(info)
     return folder
-
-
-@pytest.fixture(scope="module")
-def device(tmp_path_factory) -> Path:
-    return packages(tmp_path_factory.mktemp("packages"), np, ai_edge_litert)
-
-
-def run(device: Path, where: Path, *arguments: str) -> subprocess.CompletedProcess:
-    """Run Python as it is on a device: no site packages of this machine, no settings that help."""
-    env = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
-    env["PYTHONPATH"] = str(device)
-    command = [sys.executable, "-S", *arguments]
-    return subprocess.run(command, cwd=where, capture_output=True, text=True, env=env)
 
 
 def measure(folder: Path, device: Path, where: Path, *arguments: str) -> subprocess.CompletedProcess:

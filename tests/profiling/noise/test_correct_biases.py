@@ -4,13 +4,12 @@ import json
 
 import models
 import numpy as np
-import onnx
 import pytest
 from onnx import numpy_helper
+from planned_models import scenario_around, scenario_content
 
 from planner.cli.commands import main
 from planner.inputs.prepared_scenario import prepare
-from planner.scenario.validation import check_scenario
 from profiling.graph.unit_graph import ModelGraph, build_graph
 from profiling.noise.correct_biases import correct_biases
 from profiling.noise.noise_power import noise_power
@@ -173,21 +172,10 @@ def test_labels_tell_what_is_corrected_and_what_costs_seconds():
 
 
 def test_a_plan_with_corrected_biases_is_quieter_and_exported_again_byte_for_byte(tmp_path, capsys):
-    model = models.with_weights(_POINTWISE % 17)
-    onnx.save(model, tmp_path / "m.onnx")
     values = np.random.default_rng(5).uniform(0.5, 1.5, (32, 1, 16, 6, 6)).astype(np.float32)
-    np.savez(tmp_path / "d.npz", x=values)
-    data = {"npz": str(tmp_path / "d.npz")}
-    scenario = {
-        "model": str(tmp_path / "m.onnx"),
-        "data": {"calibration": data, "evaluation": data},
-        "devices": [{"name": "a"}],
-        "source": "a",
-        "sink": "a",
-        "placement": {"precision": {"*": "int8"}},
-        "profiling": {"rounds": 3, "noise_samples": 8},
-    }
-    (tmp_path / "s.yaml").write_text(json.dumps(scenario))
+    forced = {"placement": {"precision": {"*": "int8"}}, "profiling": {"rounds": 3, "noise_samples": 8}}
+    content = scenario_content(tmp_path, models.with_weights(_POINTWISE % 17), {"x": values}, **forced)
+    (tmp_path / "s.yaml").write_text(json.dumps(content))
     found = {}
     for corrected in ("false", "true"):
         folder = tmp_path / corrected
@@ -222,22 +210,9 @@ def test_what_a_unit_alone_cannot_be_stops_no_other_biases(tmp_path):
             y = ConvTranspose <kernel_shape = [3, 3], group = 2> (m, t, c)
         }
     """
-    onnx.save(models.with_weights(text), tmp_path / "m.onnx")
     values = np.random.default_rng(5).uniform(0.5, 1.5, (32, 1, 16, 6, 6)).astype(np.float32)
-    np.savez(tmp_path / "d.npz", x=values)
-    data = {"npz": str(tmp_path / "d.npz")}
-    content = {
-        "model": str(tmp_path / "m.onnx"),
-        "data": {"calibration": data, "evaluation": data},
-        "devices": [{"name": "a"}],
-        "source": "a",
-        "sink": "a",
-        "quantization": {"bias_correction": True},
-        "precisions": ["fp32", "int8", "int16"],
-    }
-    scenario, faults = check_scenario(json.dumps(content))
-    assert not faults
-    prepared = prepare(scenario)
+    wanted = {"quantization": {"bias_correction": True}, "precisions": ["fp32", "int8", "int16"]}
+    prepared = prepare(scenario_around(tmp_path, models.with_weights(text), {"x": values}, **wanted))
     transposed = prepared.models.graph.units[-1]
     assert not transposed.can_be(Precision.INT8)
     scheme = prepared.schemes["a"]
