@@ -72,7 +72,7 @@ def add_baselines(
             best = min(candidates, key=lambda baseline: baseline.objective)
             plan = None
             if best.choice is not None:
-                plan = _registered(best.choice, row, problem, rivals, shown)
+                plan = shown.registered(best.choice, rivals, row.bandwidth, row.budgets).number
             yield msgspec.structs.replace(
                 row,
                 baselines={
@@ -83,19 +83,6 @@ def add_baselines(
                 baseline_plan=plan,
                 joint_gain=_gain(row.objective, best.objective),
             )
-
-
-def _registered(
-    choice: Choice, row: Row, problem: PlacementProblem, rivals: PlanRegistry, shown: ShownCosts
-) -> int:
-    """Return the number of a baseline's plan, at the costs that it showed itself if it was timed."""
-    chosen = configuration_of(problem, choice)
-    points, is_timed = shown.points_of(chosen), bool(shown.timings.get(chosen))
-    problem, scenario = (
-        points.problem(row.bandwidth, row.budgets),
-        points.scenario(row.bandwidth, row.budgets),
-    )
-    return rivals.register(problem, choice, scenario, is_timed=is_timed).number
 
 
 def _problem(points: SweepPoints, row: Row) -> PlacementProblem | None:
@@ -131,12 +118,7 @@ def with_plan_on_one_device(row: Row, plans: PlanRegistry, rivals: PlanRegistry,
     changed = msgspec.structs.replace(row, baselines=found, joint_gain=_gain(row.objective, least))
     if least < row.objective:
         return changed
-    points = shown.points_of(plans.chosen[row.plan])
-    problem, scenario = (
-        points.problem(row.bandwidth, row.budgets),
-        points.scenario(row.bandwidth, row.budgets),
-    )
-    own = rivals.register(problem, plans.choices[row.plan], scenario, is_timed=plans.lines[row.plan].timed)
+    own = shown.registered(plans.choices[row.plan], rivals, row.bandwidth, row.budgets)
     return msgspec.structs.replace(changed, baseline=ONE_DEVICE_MIXED, baseline_plan=own.number)
 
 

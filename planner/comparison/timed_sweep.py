@@ -6,6 +6,7 @@ timed is taken at each point.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 
 import msgspec
 
@@ -14,7 +15,7 @@ from planner.comparison.comparison_record import BestPlanRange, PlanSummary, Row
 from planner.comparison.plan_registry import PlanRegistry
 from planner.comparison.solved_sweep import SolvedSweep, in_order_of_bandwidth, solve_sweep
 from planner.comparison.sweep_points import Sweep, SweepPoints
-from planner.plan.configuration import Configuration
+from planner.plan.configuration import Configuration, configuration_of
 from planner.problem.cost_evaluation import evaluate, is_feasible
 from planner.problem.placement_problem import Choice
 from planner.refinement.closed_loop import corrected
@@ -27,6 +28,7 @@ from profiling.progress import Progress
 from profiling.records.profile import LatencyProfile
 
 _Timings = Mapping[str, PlanTiming]
+NO_BUDGETS: Mapping[str, float] = MappingProxyType({})  # besides the scenario's own
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +69,25 @@ class ShownCosts:
         measured = self.points.basis
         latency = corrected(self.latency, timings, measured.latency)
         return self.points.with_costs(measured.planning_problem(latency))
+
+    def registered(
+        self,
+        choice: Choice,
+        plans: PlanRegistry,
+        bandwidth: float | None = None,
+        budgets: Mapping[str, float] = NO_BUDGETS,
+    ) -> PlanSummary:
+        """Return a choice's plan, registered at the costs that it showed itself if it was timed.
+
+        Parameters
+        ----------
+        bandwidth, budgets
+            Of the point whose problem was solved.
+        """
+        chosen = configuration_of(self.points.problem(bandwidth, budgets), choice)
+        points, is_timed = self.points_of(chosen), bool(self.timings.get(chosen))
+        problem, scenario = points.problem(bandwidth, budgets), points.scenario(bandwidth, budgets)
+        return plans.register(problem, choice, scenario, is_timed=is_timed)
 
 
 @dataclass(frozen=True, slots=True)

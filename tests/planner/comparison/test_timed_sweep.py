@@ -7,8 +7,9 @@ from measured_scenarios import small_basis
 
 from planner.comparison.bandwidth_and_budget_sweep import CompareRequest, compare, compare_timed
 from planner.comparison.bandwidth_values import parse_bandwidths
+from planner.comparison.plan_registry import PlanRegistry
 from planner.comparison.sweep_points import Sweep, SweepPoints
-from planner.comparison.timed_sweep import _with_bound
+from planner.comparison.timed_sweep import ShownCosts, _with_bound
 from planner.problem.cost_evaluation import evaluate
 from planner.problem.quantities import CostMetric
 from planner.refinement.closed_loop import corrected
@@ -107,6 +108,19 @@ def test_the_front_has_each_timed_plan_that_none_beats(small):
     rows = [(values["latency"], values["noise"]) for values in points.values()]
     assert rows == sorted(rows)
     assert [noise for _, noise in rows] == sorted((noise for _, noise in rows), reverse=True)
+
+
+def test_a_plan_is_registered_at_what_it_showed_itself_whoever_finds_it(small, found):
+    points = SweepPoints(small, Sweep(None))
+    own, other = found.plans.chosen[0], found.plans.chosen[-1]
+    shown = (
+        ShownCosts.of(points).with_timing(own, small.timings(own)).with_timing(other, small.timings(other))
+    )
+    line = shown.registered(found.plans.choices[0], PlanRegistry(points))
+    priced = evaluate(shown.points_of(own).problem(None, {}), found.plans.choices[0])
+    assert line.timed
+    assert line.latency_s(1.0) == pytest.approx(priced.latency_s, rel=1e-9)
+    assert not ShownCosts.of(points).registered(found.plans.choices[0], PlanRegistry(points)).timed
 
 
 @pytest.mark.parametrize(("objective", "status"), [(1.0, "optimal"), (1.004, "optimal"), (1.02, "feasible")])
