@@ -25,11 +25,10 @@ def copy_shared_weights(graph: onnx.GraphProto) -> None:
     """Give each reader of a float weight a copy of its own, in place.
 
     The tool quantizes an initializer for all that read it, even those that are to stay in float, and in one
-    role: as a weight per channel, say, where it is a summand elsewhere. A scalar has no channels.
+    role: as a weight per channel, say, where it is a summand elsewhere. A number that lies in an initializer
+    counts as well: dequantized, it is no constant any more, and the runtime fuses nothing around it.
     """
-    weights = {
-        init.name: init for init in graph.initializer if init.dims and init.data_type == TensorProto.FLOAT
-    }
+    weights = {init.name: init for init in graph.initializer if init.data_type == TensorProto.FLOAT}
     fresh = FreshNames(graph)
     taken: set[str] = set()
     for node in graph.node:

@@ -86,6 +86,30 @@ def test_the_runtime_still_quantizes_unguarded_weights(chain, tmp_path, monkeypa
     assert np.abs(got - want).max() > 0.05 * np.abs(want).max()
 
 
+_SCALED = """
+<ir_version: 8, opset_import: ["" : 17]>
+scaled (float[4, 8] x) => (float[4, 8] y)
+<float[8, 8] w1, float[8, 8] w2, float scale = {0.5}>
+{
+    m1 = MatMul (x, w1)
+    h = Mul (m1, scale)
+    m2 = MatMul (h, w2)
+    y = Mul (m2, scale)
+}
+"""
+
+
+def test_a_number_that_units_share_stays_a_constant_of_those_in_float(tmp_path):
+    scaled = Prepared(with_weights(_SCALED), tmp_path, "scaled")
+    graph = scaled.graph
+    first = [node for unit in graph.units if "y" not in unit.outputs for node in unit.nodes]
+    model = quantize(graph.model, scaled.calibration.of(first), scaled.calibration.ranges)
+    constants = {tensor.name for tensor in model.graph.initializer}
+    (last,) = (node for node in model.graph.node if "y" in node.output)
+    assert any(name in constants for name in last.input)
+    assert "QLinearMatMul" in run(model, scaled.samples[0], tmp_path)[1]
+
+
 def test_int8_readers_keep_the_plain_scale(branches):
     """A tensor that a float and an int8 Conv read has one DequantizeLinear for each."""
     graph = branches.graph
