@@ -6,14 +6,15 @@ from dataclasses import replace
 from planner.plan.configuration import configuration_of
 from planner.problem.cost_evaluation import evaluate
 from planner.problem.placement_problem import Choice
-from planner.refinement.closed_loop import with_correction, with_timing
-from planner.refinement.joint_loop_state import JointLoopState, SolvedModels
+from planner.refinement.closed_loop import cost_error_after, with_correction, with_timing
+from planner.refinement.joint_loop_state import JointLoopState, SolvedModels, TimedModels
 from planner.refinement.measured_models import (
     MeasuredModels,
     bound_under_limits,
     keep_budgets,
     search_noise_limits,
 )
+from planner.refinement.ties import is_tied_with, measured_part, resolution_of
 from profiling.latency.plan_corrections import PlanTiming
 from profiling.progress import Progress
 
@@ -31,8 +32,11 @@ def formulate_and_solve_models(
 def refine_models(
     models: MeasuredModels, state: JointLoopState, solved: SolvedModels, progress: Progress
 ) -> tuple[JointLoopState, SolvedModels]:
-    """Time each model's part and solve again with the costs that it showed; return the best one timed."""
-    while state.asks_for_timing(solved):
+    """Time each model's part and solve again with the costs that it showed; return the best one timed.
+
+    A plan is not timed that the costs cannot tell from the best one that was.
+    """
+    while state.asks_for_timing(solved) and _is_better(models, state, solved):
         timings = _time_models(models, solved, solved.choice, progress)
         if not all(timings):
             break
@@ -40,7 +44,7 @@ def refine_models(
         state, solved = formulate_and_solve_models(models, state)
     if solved.is_plan and state.timed:
         state = _time_uniform_models(models, state, solved, progress)
-        if state.best != len(state.timed) - 1 or solved.choice != state.timed[state.best][0]:
+        if state.best != len(state.timed) - 1 or solved.choice != state.timed[state.best].choice:
             state, solved = _bound_best(models, state)
     return state, solved
 
@@ -61,8 +65,18 @@ def with_timings(
     )
     latencies = tuple(one.timed[-1].latency for one in states)
     joint = models.formulate(models.planning_problems(latencies))
-    objective = evaluate(joint.problem, choice).objective
-    return JointLoopState(states, (*state.timed, (choice, objective)))
+    cost = evaluate(joint.problem, choice)
+    plan = TimedModels(choice, cost.objective, measured_part(joint.problem, cost))
+    return JointLoopState(states, (*state.timed, plan))
+
+
+def _is_better(models: MeasuredModels, state: JointLoopState, solved: SolvedModels) -> bool:
+    """Return whether a plan is predicted to be better than all timed ones, by more than costs can tell."""
+    if not state.timed:
+        return True
+    errors = map(cost_error_after, models.measured, state.states)
+    objective = solved.found.result.objective or 0.0
+    return not is_tied_with(state.timed[state.best], objective, resolution_of(max(errors)))
 
 
 def _time_uniform_models(
@@ -94,7 +108,7 @@ def _time_models(
 
 def _bound_best(models: MeasuredModels, state: JointLoopState) -> tuple[JointLoopState, SolvedModels]:
     """Return the best plan that was timed, with a bound under the costs that it showed."""
-    choice = state.timed[state.best][0]
+    choice = state.timed[state.best].choice
     corrected = tuple(
         with_correction(measured, one, one.timed[state.best].timings)
         for measured, one in zip(models.measured, state.states, strict=True)

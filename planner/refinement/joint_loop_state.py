@@ -27,11 +27,28 @@ class SolvedModels(Solved):
 
 
 @dataclass(frozen=True, slots=True)
+class TimedModels:
+    """A plan of several models that was timed.
+
+    Parameters
+    ----------
+    objective
+        Under the costs that it showed.
+    measured_part
+        Of the objective: what follows from seconds that were measured.
+    """
+
+    choice: Choice
+    objective: float
+    measured_part: float
+
+
+@dataclass(frozen=True, slots=True)
 class JointLoopState:
-    """The state of each model's loop, and the plans of all that were timed, with their objectives."""
+    """The state of each model's loop, and the plans of all that were timed."""
 
     states: tuple[LoopState, ...]
-    timed: tuple[tuple[Choice, float], ...] = ()
+    timed: tuple[TimedModels, ...] = ()
 
     @classmethod
     def of(cls, models: MeasuredModels) -> "JointLoopState":
@@ -41,16 +58,16 @@ class JointLoopState:
     @property
     def best(self) -> int:
         """The number of the best plan so far; there has to be one."""
-        return min(range(len(self.timed)), key=lambda number: self.timed[number][1])
+        return min(range(len(self.timed)), key=lambda number: self.timed[number].objective)
 
     @property
     def timing_threshold(self) -> float:
         """The objective up to which a plan in one precision is worth timing."""
-        return timing_threshold_of(self.timed[self.best][1])
+        return timing_threshold_of(self.timed[self.best].objective)
 
     def was_timed(self, choice: Choice) -> bool:
         """Return whether a plan was timed."""
-        return any(choice == timed for timed, _ in self.timed)
+        return any(choice == plan.choice for plan in self.timed)
 
     def asks_for_timing(self, solved: SolvedModels) -> bool:
         """Return whether a plan is to be timed: it is new, and not too many were."""

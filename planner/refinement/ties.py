@@ -8,6 +8,7 @@ from planner.plan.plan_record import Tie
 from planner.problem.cost_evaluation import Cost, evaluate
 from planner.problem.placement_problem import PlacementProblem
 from planner.problem.quantities import CostMetric
+from planner.refinement.joint_loop_state import TimedModels
 from planner.refinement.loop_state import TimedPlan
 from planner.refinement.noise_limit_search import GAIN, NoiseLimitSearch, SearchResult, rounds_of
 from planner.solver.heuristics.simpler_plan import count_changes, simpler_plan
@@ -61,7 +62,7 @@ def simplest_of(timed: Sequence[TimedPlan]) -> TimedPlan:
     return min(tied, key=lambda plan: (plan.changes, plan.objective))
 
 
-def is_tied_with(plan: TimedPlan, objective: float, resolution: float) -> bool:
+def is_tied_with(plan: TimedPlan | TimedModels, objective: float, resolution: float) -> bool:
     """Return whether an objective is not below that of a timed plan by more than its seconds can tell."""
     return plan.objective - objective <= resolution * plan.measured_part
 
