@@ -7,7 +7,7 @@ from planner.costs.device_costs import noise_of
 from planner.costs.device_profiles import check_profile, latency_profile
 from planner.costs.noise_profiles import noise_profiles
 from planner.devices.quantization_schemes import scheme_here, scheme_there
-from planner.devices.runtime import MEASURE_HERE, runtime_of, setup_of
+from planner.devices.runtime import MEASURE_HERE, runtime_of, setup_anywhere
 from planner.errors import ScenarioError
 from planner.inputs.calibrated_model import CalibratedModel
 from planner.inputs.prepared_scenario import prepare
@@ -36,7 +36,8 @@ def profile_here(scenario: Scenario, device: str, progress: Progress = silent) -
     scheme = scheme_here(scenario, local_device, runtime_of(local_device))
     prepared = prepare(_with_device(scenario, local_device), progress, {device: scheme})
     scenario, calibration = prepared.scenario, prepared.calibration(device)
-    latency = latency_profile(scenario, local_device, prepared.subject, calibration, progress)
+    setup = setup_anywhere(scenario, local_device)
+    latency = latency_profile(scenario, local_device, prepared.subject, calibration, progress, setup)
     noise = noise_profiles(scenario, prepared.subject, prepared.calibrations, progress)
     return Profile(PROFILE_FORMAT, device, latency, noise_of(scenario, scheme, noise))
 
@@ -86,7 +87,7 @@ def remote_measurement(scenario: Scenario, device: str, progress: Progress = sil
     scenario = scenario.model_copy(update={"precisions": scenario.offered_precisions})
     remote_device = device_of(scenario, device)
     prepared = prepare(scenario, progress, {device: scheme_there(scenario, remote_device)})
-    calibration, setup = prepared.calibration(device), setup_of(scenario, remote_device)
+    calibration, setup = prepared.calibration(device), setup_anywhere(scenario, remote_device)
     order = prepared.subject.model.measurement_plan(calibration, setup, device)
     return RemoteMeasurement(remote_device, prepared.subject, calibration, setup, order)
 

@@ -112,7 +112,7 @@ class OnnxRuntimeModel:
         self, calibration: Calibration, feeds: Feeds, setup: Setup, plan: MeasurementPlan, folder: Path
     ) -> None:
         """Write a bundle as `profiling.latency.write_bundle` does."""
-        write_bundle(variants_of(self.graph, calibration, setup.precisions), feeds, plan, folder)
+        write_bundle(variants_of(self.graph, calibration, setup), feeds, plan, folder)
 
     def measure_noise(
         self,

@@ -14,6 +14,7 @@ from planner.scenario.device_schema import DeviceSpec
 from planner.scenario.schema import Scenario
 from profiling.errors import ProfileError
 from profiling.graph.operator_graph import OperatorGraph
+from profiling.latency.measure_latency import Setup
 from profiling.on_device.measurement_order import DECODE, ENCODE
 from profiling.on_device.processor import cpu_description
 from profiling.precision import Precision, Wire
@@ -31,10 +32,16 @@ def latency_profile(
     subject: CalibratedModel,
     calibration: Calibration,
     progress: Progress = silent,
+    setup: Setup | None = None,
 ) -> LatencyProfile:
     """Return a device's seconds, measured on this machine or read from its profile file.
 
     A measurement is kept in the cache under everything that it depends on.
+
+    Parameters
+    ----------
+    setup
+        How it is measured; as the scenario's plans ask for if not given.
 
     Raises
     ------
@@ -43,7 +50,7 @@ def latency_profile(
     """
     if not is_measured_here(device):
         return read_profile_file(scenario, device, subject)
-    setup, calibration = setup_of(scenario, device), calibration.as_timed
+    setup, calibration = setup or setup_of(scenario, device), calibration.as_timed
     path = entry_path(
         EntryKind.LATENCY,
         subject.model.made_by(EntryKind.LATENCY),
@@ -55,6 +62,7 @@ def latency_profile(
         provider=setup.runtime.provider,
         rounds=setup.rounds,
         precisions=setup.precisions,
+        is_cut=setup.is_cut,
         units=subject.able_units(setup.precisions),
     )
 

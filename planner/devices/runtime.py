@@ -1,6 +1,7 @@
 """Which device runs here, and with which settings of the runtime."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from planner.scenario.device_schema import DeviceSpec
 from planner.scenario.schema import Scenario
@@ -39,8 +40,14 @@ def measured_devices(scenario: Scenario) -> Sequence[DeviceSpec]:
 
 
 def setup_of(scenario: Scenario, device: DeviceSpec) -> Setup:
-    """Return how the model is measured on a device."""
-    return Setup(runtime_of(device), scenario.profiling.rounds or 0, scenario.measured_precisions)
+    """Return how the model is measured on a device for plans of a scenario."""
+    rounds, is_cut = scenario.profiling.rounds or 0, len(scenario.devices) > 1
+    return Setup(runtime_of(device), rounds, scenario.measured_precisions, is_cut)
+
+
+def setup_anywhere(scenario: Scenario, device: DeviceSpec) -> Setup:
+    """Return how the model is measured on a device for any scenario: cuts as well."""
+    return replace(setup_of(scenario, device), is_cut=True)
 
 
 def runtime_of(device: DeviceSpec) -> Runtime:

@@ -29,10 +29,13 @@ class StageRatios:
         The median over rounds.
     runs
         Each run over the median of the fp32 model's; none where a runtime tells the median alone.
+    fp32_s
+        That median; 0 likewise.
     """
 
     middle: float
     runs: tuple[float, ...] = ()
+    fp32_s: float = 0.0
 
 
 def ratios_to_whole(
@@ -58,6 +61,7 @@ def ratios_to_whole(
         StageRatios(
             median_ratio(one.seconds, one.whole_s),
             tuple(float(seconds / np.median(one.whole_s)) for seconds in one.seconds),
+            float(np.median(one.whole_s)),
         )
         for one in found
     ]

@@ -1,5 +1,6 @@
 """Runs the stages in a chain, and compares them with the fp32 model and the whole mixed model."""
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,12 +18,13 @@ from planner.verification.stage_chain import handed_over
 from planner.verification.stage_times import StageRatios, percentiles_of, ratios_to_whole
 from profiling.arrays import Feeds
 from profiling.graph.any_model import AnyModel
+from profiling.on_device.robust_statistics import least_sessions
 from profiling.progress import Progress, silent
 from profiling.runtime.open_session import Runtime
 from profiling.stage_session import runtime_of_model
 
 _CHAIN_SAMPLES = 16  # bit equality is a property of the graphs: a few samples show it
-_TIMED_SESSIONS = 3  # where a session's memory lies makes a few percent: the median counts
+_FEWEST_CHAIN_SAMPLES, _CHAIN_S = 2, 10.0  # they are as many as take that long
 
 
 def verify(
@@ -39,9 +41,11 @@ def verify(
     runtime
         Threads and provider of every session.
     """
+    begun = time.perf_counter()
     errors = measure_errors(target, data, runtime, metric, progress)
+    sample_s = (time.perf_counter() - begun) / len(data.samples)
     progress("comparing the stages with the whole model", 0, 1)
-    few = data.spread(_CHAIN_SAMPLES).samples
+    few = data.spread(_chain_samples(sample_s)).samples
     check = check_chain(target, list(few), runtime)
     progress("timing the stages", 0, 1)
     ratios = latency_ratios(target, data.samples[0], runtime)
@@ -57,6 +61,17 @@ def verify(
         class_names=data.class_names,
         chain=check,
     )
+
+
+def _chain_samples(sample_s: float) -> int:
+    """Return on how many samples bits are compared.
+
+    Parameters
+    ----------
+    sample_s
+        What the fp32 model and the chain take on one.
+    """
+    return int(min(_CHAIN_SAMPLES, max(_FEWEST_CHAIN_SAMPLES, _CHAIN_S / sample_s)))
 
 
 def _ratios(
@@ -93,10 +108,13 @@ def latency_ratios(target: VerificationTarget, feeds: Feeds, runtime: Runtime) -
     """Return medians over several sessions of each model; where one stage is the whole model, of that."""
     wholes: list[list[StageRatios]] = []
     chains: list[list[StageRatios]] = []
-    for _ in range(_TIMED_SESSIONS):
+    fp32_s = 0.0
+    # Where a session's memory lies makes a few percent: the median counts.
+    while len(chains) < least_sessions(fp32_s):
         # Large models are in memory once.
         chains.append(_ratios(target, target.stages, feeds, runtime))
         wholes.append(_ratios(target, [target.mixed], feeds, runtime) if target.is_cut else chains[-1])
+        fp32_s = max(stage.fp32_s for stage in chains[-1])
     stages = np.asarray([[stage.middle for stage in chain] for chain in chains])
     sums = stages.sum(axis=1)
     return LatencyRatios(

@@ -13,6 +13,7 @@ import onnx
 import onnxruntime as ort
 
 from profiling.arrays import Feeds
+from profiling.graph.operator_graph import OperatorGraph
 from profiling.graph.unit_graph import ModelGraph
 from profiling.latency.kernel_tags import tag_model
 from profiling.latency.measured_mixes import by_precision, mixes_of, planned_switches, planned_units
@@ -51,11 +52,18 @@ class Setup:
         size asks for. Mixed models run half as often.
     precisions
         Which are measured, fp32 first.
+    is_cut
+        Whether it is measured in stages, too, so that cuts have a price: on one device no plan has any.
     """
 
     runtime: Runtime
     rounds: int = 0
     precisions: tuple[Precision, ...] = (Precision.FP32, Precision.INT8)
+    is_cut: bool = True
+
+    def stages(self, graph: OperatorGraph) -> list[list[int]]:
+        """Return the units of each stage that is measured."""
+        return designed_stages(graph) if self.is_cut else []
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,15 +75,13 @@ class Variant:
     stages: tuple[onnx.ModelProto, ...] = ()
 
 
-def variants_of(
-    graph: ModelGraph, calibration: Calibration, precisions: Sequence[Precision]
-) -> list[Variant]:
+def variants_of(graph: ModelGraph, calibration: Calibration, setup: Setup) -> list[Variant]:
     """Return what is timed: a model in each precision, fp32 first, and mixed ones that show switches.
 
     The first ones come in stages as well, as `measurement_plan` lists them.
     """
-    variants = [_variant(graph, mix, calibration) for mix in mixes_of(graph, precisions)]
-    stages, count = designed_stages(graph), len(precisions)
+    variants = [_variant(graph, mix, calibration) for mix in mixes_of(graph, setup.precisions)]
+    stages, count = setup.stages(graph), len(setup.precisions)
     cut = [
         replace(variant, stages=tuple(stage_models(variant.plain, graph, stages)))
         for variant in variants[:count]
@@ -99,7 +105,7 @@ def measurement_plan(
         switches=planned_switches(graph),
         precisions=[precision.value for precision in setup.precisions],
         variants=[by_precision(mix) for mix in mixes_of(graph, setup.precisions)],
-        stages=designed_stages(graph),
+        stages=setup.stages(graph),
         wires=[WireModel(wire, side, elements) for wire, side, elements, _ in wire_trials()],
     )
 
@@ -121,7 +127,7 @@ def measure_latency(
         One real sample.
     """
     plan = measurement_plan(graph, calibration, setup)
-    models = _InMemory(variants_of(graph, calibration, setup.precisions), setup.runtime)
+    models = _InMemory(variants_of(graph, calibration, setup), setup.runtime)
     record = measure(plan, models, feeds, progress)
     return msgspec.convert(asdict(record), LatencyProfile)
 
@@ -168,21 +174,21 @@ def time_plan(
     fp32_s: list[float] = []
     ratios: list[float] = []
     clock = runtime.clock
-    while not are_enough(ratios):
+    while not are_enough(ratios, max(fp32_s, default=0.0)):
         timer = InterleavedTimer(models.plain(0), feeds, rounds, clock)
         rounds = timer.rounds
         runs = timer(models.plain(1))
         fp32_s += runs.reference_s
         ratios.append(runs.ratio)
-    kernels, traced_fp32_s = trace(models, 1, timer)
+    kernels, traced = trace(models, 1, timer)
     del timer  # large models are in memory twice at most
     reference_s = float(np.median(fp32_s))
     whole = Timed(
         wall_s=float(np.median(ratios)) * reference_s,
-        profiled=kernels.scaled(reference_s / float(np.median(traced_fp32_s))),
+        profiled=kernels.scaled(reference_s / float(np.median(traced.reference_s))),
         start_s=start_seconds(models, clock),
     )
-    chains = _stage_ratios(plan, feeds, runtime, rounds)
+    chains = _stage_ratios(plan, feeds, runtime, rounds, reference_s)
     return PlanTiming(
         planned_units(graph),
         planned_switches(graph),
@@ -213,13 +219,19 @@ def stage_times(
 
 
 def _stage_ratios(
-    plan: BuiltPlan[onnx.ModelProto], feeds: Feeds, runtime: Runtime, rounds: int
+    plan: BuiltPlan[onnx.ModelProto], feeds: Feeds, runtime: Runtime, rounds: int, fp32_s: float
 ) -> list[list[float]]:
-    """Return the seconds of stages over those of the whole model, in each of some sessions; none uncut."""
+    """Return the seconds of stages over those of the whole model, in each of some sessions; none uncut.
+
+    Parameters
+    ----------
+    fp32_s
+        Of the fp32 model.
+    """
     if not plan.is_cut:
         return []
     ratios: list[list[float]] = []
-    while not are_enough([sum(chain) for chain in ratios]):
+    while not are_enough([sum(chain) for chain in ratios], fp32_s):
         whole = open_session(plan.mixed, runtime)
         stages = [open_session(model, runtime) for _, model in plan.stages]
         rounds = rounds_for(partial(whole.run, None, dict(feeds)), rounds, runtime.clock)

@@ -16,7 +16,7 @@ from profiling.on_device.measurement_order import MeasurementPlan
 from profiling.on_device.processor import int8_overflows
 from profiling.on_device.run_clock import RunClock, clock_of
 from profiling.on_device.runtime_session import Feeds, Report, session_runner
-from profiling.on_device.timing_loop import rounds_for, time_interleaved
+from profiling.on_device.timing_loop import InterleavedTimer, time_interleaved
 from profiling.on_device.variant_sessions import VariantSessions
 from profiling.on_device.variant_times import start_seconds, time_variants
 
@@ -32,8 +32,10 @@ def measure(plan: MeasurementPlan, models: VariantSessions, feeds: Feeds, report
         One real sample.
     """
     clock = clock_of(plan.threads, plan.provider)
-    plan = replace(plan, rounds=rounds_for(session_runner(models.plain(0), feeds), plan.rounds, clock))
-    variants = time_variants(plan, models, feeds, report)
+    timer = InterleavedTimer(models.plain(0), feeds, plan.rounds, clock)
+    plan = replace(plan, rounds=timer.rounds)
+    variants = time_variants(plan, models, timer, report)
+    del timer  # models may be large
     runtime = MeasuredRuntime(ort.__version__, int8_overflows(models.overflow_probe()), clock)
     rests_s = [variant.rest_s for variant in variants[: len(plan.precisions)]]
     overheads = stage_overheads(plan, models, variants, feeds, report)

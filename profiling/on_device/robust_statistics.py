@@ -10,9 +10,10 @@ import numpy as np
 # normally: a third of it for 8 rounds, a tenth for the most. Between, what a model takes decides.
 _OF_MEDIAN, _NOISY = 0.93, 0.05
 _OF_DEVIATION = 1.25  # a median errs by so many times what a mean does
-_LEAST_SESSIONS, _MOST_SESSIONS, _CLOSE = 3, 7, 0.01
+_LEAST_SESSIONS, _LEAST_SESSIONS_OF_LARGE, _MOST_SESSIONS, _CLOSE = 3, 2, 7, 0.01
 _TIMED_S, _LEAST_ROUNDS, MOST_ROUNDS = 0.4, 8, 100
 _LARGE_S, _FEWEST_ROUNDS = 2.0, 2
+_SLOW_S = 1.0
 
 
 def interquartile_mean(values: Sequence[float]) -> float:
@@ -49,15 +50,22 @@ def middle_error(values: Sequence[float]) -> float:
     return _OF_DEVIATION * float(own.std(ddof=1)) / (middle * float(np.sqrt(len(own)))) if middle else 0.0
 
 
-def are_enough(sessions: Sequence[float]) -> bool:
-    """Return whether no more sessions are needed: at least 3 give a median within 1 %, or there are 7.
+def least_sessions(run_s: float) -> int:
+    """Return in how many sessions a model is timed at least: 3, or 2 if it takes a second or more."""
+    return _LEAST_SESSIONS_OF_LARGE if run_s >= _SLOW_S else _LEAST_SESSIONS
+
+
+def are_enough(sessions: Sequence[float], run_s: float = 0.0) -> bool:
+    """Return whether no more sessions are needed: enough of them give a median within 1 %, or there are 7.
 
     Parameters
     ----------
     sessions
         What each session showed. Where its memory lies makes a few percent.
+    run_s
+        What the fp32 model takes.
     """
-    if len(sessions) < _LEAST_SESSIONS:
+    if len(sessions) < least_sessions(run_s):
         return False
     return middle_error(sessions) <= _CLOSE or len(sessions) >= _MOST_SESSIONS
 

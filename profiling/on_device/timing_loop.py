@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Callable
 
@@ -79,23 +79,31 @@ class Rounds:
         return [one.runs[key] for one in self.taken]
 
 
-def run_interleaved(work: Mapping[Any, Callable[[], object]], rounds: int, clock: RunClock) -> Rounds:
+def run_interleaved(
+    work: Mapping[Any, Callable[[], object]], rounds: int, clock: RunClock, warm: Collection[Any] = ()
+) -> Rounds:
     """Return what each callable takes in each round, all run in turn in every round.
 
-    Each callable runs once before the first round, so that caches and arenas are warm. Each round begins
+    Each callable runs once before the first round, so that its arenas are allocated. Each round begins
     with another one, so that a scheduler's slices do not fall into step with them. Rounds go on until so
     many as asked for are warm, or three times as many were taken; only warm ones count, if there are some.
     Where hardly any is, each callable's quickest runs count by processor time, and rounds that waited least
     by wall time; where none is, as runs are long, more rounds only help wall time.
+
+    Parameters
+    ----------
+    warm
+        Which ran before.
     """
     waited = clock.read_waited()
-    before, waited = _next_round(work, clock, waited, Round({}, is_calm=True, is_warm=True))
+    cold = {key: call for key, call in work.items() if key not in warm}
+    before, waited = _next_round(cold, clock, waited, Round({}, is_calm=True, is_warm=True))
     taken: list[Round] = []
-    warm = 0
-    while warm < rounds and _goes_on(len(taken), warm, rounds, clock):
+    undisturbed = 0
+    while undisturbed < rounds and _goes_on(len(taken), undisturbed, rounds, clock):
         before, waited = _next_round(_beginning_with(work, len(taken)), clock, waited, before)
         taken.append(before)
-        warm += before.is_warm
+        undisturbed += before.is_warm
     return Rounds(taken, {key: _counting(taken, key, rounds, clock) for key in work})
 
 
@@ -212,10 +220,20 @@ class InterleavedTimer:
         self._reference = session_runner(reference, feeds)
         self._feeds = feeds
         self.rounds = rounds_for(self._reference, rounds, clock)
+        self._warm: Collection[str] = () if rounds else (REFERENCE,)
 
-    def __call__(self, session: Session) -> InterleavedRuns:
+    def __call__(self, session: Session, rounds: int = 0) -> InterleavedRuns:
+        """Return the runs of a session in turn with the reference.
+
+        Parameters
+        ----------
+        rounds
+            The timer's own if 0.
+        """
         work = {REFERENCE: self._reference, SESSION: session_runner(session, self._feeds)}
-        return InterleavedRuns(run_interleaved(work, self.rounds, self.clock))
+        found = run_interleaved(work, rounds or self.rounds, self.clock, self._warm)
+        self._warm = (REFERENCE,)
+        return InterleavedRuns(found)
 
 
 def time_stages(

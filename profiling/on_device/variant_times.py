@@ -12,9 +12,16 @@ from profiling.on_device.interruptions import interruptions_of
 from profiling.on_device.kernels import KernelTimes, TracedRuns, read_kernels
 from profiling.on_device.measured_record import Timed
 from profiling.on_device.measurement_order import MeasurementPlan
-from profiling.on_device.run_clock import CPU, RunClock, RunTime, clock_of
-from profiling.on_device.runtime_session import Feeds, Report, session_runner
-from profiling.on_device.timing_loop import REFERENCE, SESSION, InterleavedTimer, Rounds, least_seconds
+from profiling.on_device.run_clock import CPU, RunClock, RunTime
+from profiling.on_device.runtime_session import Report, session_runner
+from profiling.on_device.timing_loop import (
+    REFERENCE,
+    SESSION,
+    InterleavedRuns,
+    InterleavedTimer,
+    Rounds,
+    least_seconds,
+)
 from profiling.on_device.variant_sessions import VariantSessions
 
 
@@ -29,28 +36,36 @@ class _Runs(NamedTuple):
 
 
 def time_variants(
-    plan: MeasurementPlan, models: VariantSessions, feeds: Feeds, report: Report
+    plan: MeasurementPlan, models: VariantSessions, timer: InterleavedTimer, report: Report
 ) -> list[Timed]:
     """Return the times of each variant, each run in turn with the fp32 model.
 
-    So two models are in memory at a time, and what slows the machine meanwhile slows both. The runs of
-    variant 0 are those of the fp32 model beside all variants: they show how calm the machine was.
+    So two models are in memory at a time, and what slows the machine meanwhile slows both. Variant 0 is the
+    fp32 model itself: its runs are those beside all variants, and show how calm the machine was.
+
+    Parameters
+    ----------
+    timer
+        Its reference is the fp32 model.
     """
-    reference, clock = models.plain(0), clock_of(plan.threads, plan.provider)
-    start_s = start_seconds(models, clock)
+    start_s = start_seconds(models, timer.clock)
     variants, fp32_s, fp32_runs, all_fp32_runs = [], [], [], []
     for variant in range(len(plan.variants)):
         # Units' seconds come from the models in one precision; mixed ones only show what switches add.
         counts = variant < len(plan.precisions)
         rounds = plan.rounds if counts else -(-plan.rounds // 2)
-        timer = InterleavedTimer(reference, feeds, rounds, clock)
-        runs = timer(models.plain(variant))
-        kernels, traced_fp32_s = trace(models, variant, timer)
-        fp32_s += [*runs.reference_s, *traced_fp32_s]
+        kernels, traced = trace(models, variant, timer, rounds)
+        fp32_s += traced.reference_s
+        traced_fp32_s = statistics.median(traced.reference_s)
+        runs = timer(models.plain(variant), rounds) if variant else traced
         fp32_runs += runs.reference
         all_fp32_runs += runs.rounds.all_of(REFERENCE)
-        own = (fp32_runs, all_fp32_runs) if variant == 0 else (runs.session, runs.rounds.all_of(SESSION))
-        variants.append(_Runs(runs.ratio, kernels, statistics.median(traced_fp32_s), *own))
+        if variant == 0:
+            variants.append(_Runs(1.0, kernels, traced_fp32_s, fp32_runs, all_fp32_runs))
+        else:
+            fp32_s += runs.reference_s
+            own, all_own = runs.session, runs.rounds.all_of(SESSION)
+            variants.append(_Runs(runs.ratio, kernels, traced_fp32_s, own, all_own))
         report("timing", variant + 1, len(plan.variants))
     fp32 = statistics.median(fp32_s)
     # Each variant is scaled by what the fp32 model took beside it, so that all are of one pace.
@@ -72,14 +87,22 @@ def start_seconds(models: VariantSessions, clock: RunClock) -> float:
     return least_seconds(session_runner(probe, zero_feeds(probe)), clock)
 
 
-def trace(models: VariantSessions, variant: int, timer: InterleavedTimer) -> tuple[KernelTimes, list[float]]:
-    """Return a variant's kernels under the profiler, and the fp32 model's seconds meanwhile."""
+def trace(
+    models: VariantSessions, variant: int, timer: InterleavedTimer, rounds: int = 0
+) -> tuple[KernelTimes, InterleavedRuns]:
+    """Return a variant's kernels under the profiler, and its runs there in turn with the fp32 model.
+
+    Parameters
+    ----------
+    rounds
+        The timer's own if 0.
+    """
     with tempfile.TemporaryDirectory() as folder:
         optimized = Path(folder) / "optimized.onnx"
         session = models.traced(variant, Path(folder) / "run", optimized)
-        runs = timer(session)
+        runs = timer(session, rounds)
         traced = _traced(runs.rounds, timer.clock)
-        return read_kernels(Path(session.end_profiling()), optimized, traced), runs.reference_s
+        return read_kernels(Path(session.end_profiling()), optimized, traced), runs
 
 
 def _traced(rounds: Rounds, clock: RunClock) -> TracedRuns:

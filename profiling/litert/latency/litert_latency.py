@@ -11,7 +11,6 @@ from profiling.graph.any_model import Stage
 from profiling.latency.measure_latency import BuiltPlan, Setup, stage_times
 from profiling.latency.measured_mixes import by_precision, mixes_of, planned_switches, planned_units
 from profiling.latency.plan_corrections import PlanTiming
-from profiling.latency.stage_cuts import designed_stages
 from profiling.litert.calibration import Ranges
 from profiling.litert.interpreter import OpenedStage
 from profiling.litert.latency.litert_variants import InMemory, VariantModels, timed_groups, tiny_model
@@ -59,7 +58,7 @@ def litert_measurement_plan(
         switches=planned_switches(graph),
         precisions=[precision.value for precision in setup.precisions],
         variants=[by_precision(mix) for mix in mixes_of(graph, setup.precisions)],
-        stages=designed_stages(graph),
+        stages=setup.stages(graph),
         wires=[],
     )
 
@@ -103,7 +102,7 @@ def time_litert_plan(
     switches = planned_switches(graph)
     ratios: list[float] = []
     fp32_s: list[float] = []
-    while not are_enough(ratios):
+    while not are_enough(ratios, max(fp32_s, default=0.0)):
         opened = [OpenedStage(model.content, threads) for model in beside]
         runs = time_models(opened, feeds, rounds, clock)
         fp32_s += seconds_of(runs, 0)

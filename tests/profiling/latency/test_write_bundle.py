@@ -15,7 +15,7 @@ CODE = ROOT / "profiling" / "on_device"
 
 @pytest.fixture(scope="module")
 def variants(digits) -> list[Variant]:
-    return variants_of(digits.graph, digits.calibration, Setup(Runtime()).precisions)
+    return variants_of(digits.graph, digits.calibration, Setup(Runtime()))
 
 
 @pytest.fixture(scope="module")

@@ -17,9 +17,7 @@ def bundle(residual, tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("bundle")
     setup = Setup(Runtime(), 2)
     plan = measurement_plan(residual.graph, residual.calibration, setup, "board")
-    write_bundle(
-        variants_of(residual.graph, residual.calibration, setup.precisions), residual.samples[0], plan, folder
-    )
+    write_bundle(variants_of(residual.graph, residual.calibration, setup), residual.samples[0], plan, folder)
     return folder
 
 

@@ -23,7 +23,7 @@ def bundle(digits, tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("bundle")
     setup = Setup(Runtime(), ROUNDS, tuple(Precision))
     plan = measurement_plan(digits.graph, digits.calibration, setup, "board")
-    variants = variants_of(digits.graph, digits.calibration, setup.precisions)
+    variants = variants_of(digits.graph, digits.calibration, setup)
     write_bundle(variants, digits.samples[0], plan, folder)
     return folder
 

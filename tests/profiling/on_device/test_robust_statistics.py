@@ -47,11 +47,19 @@ def test_a_middle_of_three_errs_as_draws_show():
 
 
 @pytest.mark.parametrize(
-    ("sessions", "enough"),
-    [([1.0, 1.0], False), ([1.0, 1.001, 1.002], True), ([1.0, 1.2, 1.1], False), ([1.0, 1.5] * 4, True)],
+    ("sessions", "run_s", "enough"),
+    [
+        ([1.0, 1.0], 0.1, False),
+        ([1.0, 1.001, 1.002], 0.1, True),
+        ([1.0, 1.2, 1.1], 0.1, False),
+        ([1.0, 1.5] * 4, 0.1, True),
+        ([1.0, 1.01], 5.0, True),
+        ([1.0, 1.02], 5.0, False),
+        ([1.0], 5.0, False),
+    ],
 )
-def test_sessions_go_on_until_their_middle_is_certain_or_there_are_seven(sessions, enough):
-    assert are_enough(sessions) is enough
+def test_sessions_go_on_until_their_middle_is_certain_or_there_are_seven(sessions, run_s, enough):
+    assert are_enough(sessions, run_s) is enough
 
 
 @pytest.mark.parametrize(

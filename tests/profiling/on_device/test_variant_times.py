@@ -8,6 +8,8 @@ from profiling.on_device.device_main import read_feeds, read_measurement_plan
 from profiling.on_device.kernels import Kernel, KernelTimes, Owner, OwnerKind
 from profiling.on_device.measured_record import Timed
 from profiling.on_device.onnx_runtime_bundle import BundleSessions
+from profiling.on_device.run_clock import clock_of
+from profiling.on_device.timing_loop import InterleavedTimer
 from profiling.on_device.variant_times import time_variants
 from profiling.precision import Precision
 from profiling.runtime.open_session import Runtime
@@ -20,10 +22,12 @@ def timed(digits, tmp_path_factory) -> list[Timed]:
     folder: Path = tmp_path_factory.mktemp("bundle")
     setup = Setup(Runtime(), ROUNDS, tuple(Precision))
     plan = measurement_plan(digits.graph, digits.calibration, setup, "board")
-    variants = variants_of(digits.graph, digits.calibration, setup.precisions)
+    variants = variants_of(digits.graph, digits.calibration, setup)
     write_bundle(variants, digits.samples[0], plan, folder)
     plan = read_measurement_plan(folder)
-    return time_variants(plan, BundleSessions(folder, plan), read_feeds(folder), lambda *_: None)
+    models = BundleSessions(folder, plan)
+    timer = InterleavedTimer(models.plain(0), read_feeds(folder), plan.rounds, clock_of(1))
+    return time_variants(plan, models, timer, lambda *_: None)
 
 
 def test_each_variant_has_seconds_of_its_own_units(timed, digits):
