@@ -38,6 +38,25 @@ class Interruptions:
     waited_s: tuple[float, ...] = ()
     cools_caches: bool = False
 
+    @classmethod
+    def together(cls, parts: Sequence[tuple[Interruptions, int, float]]) -> Interruptions:
+        """Return what interrupted the runs of several sessions.
+
+        Parameters
+        ----------
+        parts
+            (interruptions, runs, pace) of each session; its seconds are multiplied by the pace.
+        """
+        runs = sum(count for _, count, _ in parts)
+        if not runs:
+            return UNINTERRUPTED
+        return cls(
+            sum(one.per_cpu_s / pace * count for one, count, pace in parts) / runs,
+            sum(one.cpu_share * count for one, count, _ in parts) / runs,
+            tuple(waited_s * pace for one, _, pace in parts for waited_s in one.waited_s),
+            any(one.cools_caches for one, _, _ in parts),
+        )
+
     def own_seconds(self, runs_s: Sequence[float]) -> float:
         """Return what a kernel takes without interruptions.
 

@@ -75,6 +75,29 @@ class KernelTimes:
     kernels: tuple[Kernel, ...]
     interruptions: Interruptions = UNINTERRUPTED
 
+    @classmethod
+    def merged(cls, sessions: Sequence[KernelTimes], paces: Sequence[float]) -> KernelTimes:
+        """Return the kernels of a model from its runs in several sessions.
+
+        Parameters
+        ----------
+        paces
+            What the seconds of each session are multiplied by.
+        """
+        counts = [max((len(kernel.runs_s) for kernel in one.kernels), default=0) for one in sessions]
+        parts = zip((one.interruptions for one in sessions), counts, paces)
+        interruptions = Interruptions.together(list(parts))
+        shown: dict[str, list[tuple[Kernel, float]]] = defaultdict(list)
+        for one, pace in zip(sessions, paces):
+            for kernel in one.kernels:
+                shown[kernel.name].append((kernel, pace))
+        kernels = []
+        for same in shown.values():
+            runs_s = tuple(seconds * pace for kernel, pace in same for seconds in kernel.runs_s)
+            own_s = interruptions.own_seconds(runs_s) * len(same) / len(sessions)
+            kernels.append(replace(same[0][0], seconds=own_s, runs_s=runs_s))
+        return cls(tuple(kernels), interruptions)
+
     @property
     def count(self) -> int:
         """Number of kernels that run."""

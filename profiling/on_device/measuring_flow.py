@@ -34,7 +34,7 @@ def measure(plan: MeasurementPlan, models: VariantSessions, feeds: Feeds, report
     clock = clock_of(plan.threads, plan.provider)
     timer = InterleavedTimer(models.plain(0), feeds, plan.rounds, clock)
     plan = replace(plan, rounds=timer.rounds)
-    variants = time_variants(plan, models, timer, report)
+    variants = time_variants(plan, models, timer, feeds, report)
     del timer  # models may be large
     runtime = MeasuredRuntime(ort.__version__, int8_overflows(models.overflow_probe()), clock)
     rests_s = [variant.rest_s for variant in variants[: len(plan.precisions)]]

@@ -14,6 +14,7 @@ _LEAST_SESSIONS, _LEAST_SESSIONS_OF_LARGE, _MOST_SESSIONS, _CLOSE = 3, 2, 7, 0.0
 _TIMED_S, _LEAST_ROUNDS, MOST_ROUNDS = 0.4, 8, 100
 _LARGE_S, _FEWEST_ROUNDS = 2.0, 2
 _SLOW_S = 1.0
+_MOST_DIVIDED, _ROUNDS_OF_SESSION = 5, 4
 
 
 def interquartile_mean(values: Sequence[float]) -> float:
@@ -48,6 +49,11 @@ def middle_error(values: Sequence[float]) -> float:
     own = np.asarray(values, dtype=float)
     middle = float(np.median(own))
     return _OF_DEVIATION * float(own.std(ddof=1)) / (middle * float(np.sqrt(len(own)))) if middle else 0.0
+
+
+def session_count(rounds: int) -> int:
+    """Return among how many sessions of a model so many rounds are divided: 1 to 5, of 4 rounds at least."""
+    return max(1, min(_MOST_DIVIDED, rounds // _ROUNDS_OF_SESSION))
 
 
 def least_sessions(run_s: float) -> int:

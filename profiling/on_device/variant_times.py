@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import statistics
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,8 +13,9 @@ from profiling.on_device.interruptions import interruptions_of
 from profiling.on_device.kernels import KernelTimes, TracedRuns, read_kernels
 from profiling.on_device.measured_record import Timed
 from profiling.on_device.measurement_order import MeasurementPlan
-from profiling.on_device.run_clock import CPU, RunClock, RunTime
-from profiling.on_device.runtime_session import Report, session_runner
+from profiling.on_device.robust_statistics import session_count
+from profiling.on_device.run_clock import CPU, RunClock
+from profiling.on_device.runtime_session import Feeds, Report, session_runner
 from profiling.on_device.timing_loop import (
     REFERENCE,
     SESSION,
@@ -25,60 +27,78 @@ from profiling.on_device.timing_loop import (
 from profiling.on_device.variant_sessions import VariantSessions
 
 
-class _Runs(NamedTuple):
-    """Runs of one variant in turn with the fp32 model."""
+class _Session(NamedTuple):
+    """Runs of one variant in turn with the fp32 model, one session of each; and those under the profiler.
 
-    ratio_to_fp32: float
+    The fp32 model itself has only the latter.
+    """
+
+    plain: InterleavedRuns | None
+    traced: InterleavedRuns
     kernels: KernelTimes  # under the profiler
-    traced_fp32_s: float  # what the fp32 model took meanwhile
-    runs: list[RunTime]  # that count
-    all_runs: list[RunTime]
+
+    @property
+    def ratio_to_fp32(self) -> float:
+        return 1.0 if self.plain is None else self.plain.ratio
+
+    @property
+    def fp32_s(self) -> list[float]:
+        """Seconds of the fp32 model."""
+        return [*(self.plain.reference_s if self.plain else ()), *self.traced.reference_s]
+
+    @property
+    def rounds(self) -> Rounds:
+        """The rounds that show how runs spread: those without the profiler, if there are some."""
+        return (self.plain or self.traced).rounds
 
 
 def time_variants(
-    plan: MeasurementPlan, models: VariantSessions, timer: InterleavedTimer, report: Report
+    plan: MeasurementPlan, models: VariantSessions, timer: InterleavedTimer, feeds: Feeds, report: Report
 ) -> list[Timed]:
     """Return the times of each variant, each run in turn with the fp32 model.
 
     So two models are in memory at a time, and what slows the machine meanwhile slows both. Variant 0 is the
-    fp32 model itself: its runs are those beside all variants, and show how calm the machine was.
+    fp32 model itself: its runs are those beside all variants, and show how calm the machine was. Rounds are
+    divided among several sessions of all models, since where a session's memory lies makes a few percent.
 
     Parameters
     ----------
     timer
-        Its reference is the fp32 model.
+        Its reference is the first session of the fp32 model.
+    feeds
+        One real sample.
     """
-    start_s = start_seconds(models, timer.clock)
-    variants, fp32_s, fp32_runs, all_fp32_runs = [], [], [], []
-    for variant in range(len(plan.variants)):
-        # Units' seconds come from the models in one precision; mixed ones only show what switches add.
-        counts = variant < len(plan.precisions)
-        rounds = plan.rounds if counts else -(-plan.rounds // 2)
-        kernels, traced = trace(models, variant, timer, rounds)
-        fp32_s += traced.reference_s
-        traced_fp32_s = statistics.median(traced.reference_s)
-        runs = timer(models.plain(variant), rounds) if variant else traced
-        fp32_runs += runs.reference
-        all_fp32_runs += runs.rounds.all_of(REFERENCE)
-        if variant == 0:
-            variants.append(_Runs(1.0, kernels, traced_fp32_s, fp32_runs, all_fp32_runs))
-        else:
-            fp32_s += runs.reference_s
-            own, all_own = runs.session, runs.rounds.all_of(SESSION)
-            variants.append(_Runs(runs.ratio, kernels, traced_fp32_s, own, all_own))
-        report("timing", variant + 1, len(plan.variants))
-    fp32 = statistics.median(fp32_s)
-    # Each variant is scaled by what the fp32 model took beside it, so that all are of one pace.
-    return [
-        Timed(
-            runs.ratio_to_fp32 * fp32,
-            runs.kernels.scaled(fp32 / runs.traced_fp32_s),
-            tuple(runs.runs),
-            start_s,
-            tuple(runs.all_runs),
-        )
-        for runs in variants
-    ]
+    start_s, count = start_seconds(models, timer.clock), session_count(plan.rounds)
+    rounds, variants = -(-plan.rounds // count), len(plan.variants)
+    sessions: list[list[_Session]] = [[] for _ in range(variants)]
+    for number in range(count):
+        if number:
+            timer = InterleavedTimer(models.plain(0), feeds, rounds, timer.clock)
+        for variant in range(variants):
+            # Units' seconds come from the models in one precision; mixed ones only show what switches add.
+            own_rounds = rounds if variant < len(plan.precisions) else -(-rounds // 2)
+            kernels, traced = trace(models, variant, timer, own_rounds)
+            plain = timer(models.plain(variant), own_rounds) if variant else None
+            sessions[variant].append(_Session(plain, traced, kernels))
+            report("timing", number * variants + variant + 1, count * variants)
+    fp32_s = statistics.median(seconds for each in sessions for one in each for seconds in one.fp32_s)
+    beside = [(one.rounds, REFERENCE) for each in sessions for one in each]
+    runs = [beside, *([(one.rounds, SESSION) for one in each] for each in sessions[1:])]
+    return [_timed(each, own, fp32_s, start_s) for each, own in zip(sessions, runs)]
+
+
+def _timed(
+    sessions: Sequence[_Session], runs: Sequence[tuple[Rounds, str]], fp32_s: float, start_s: float
+) -> Timed:
+    """Return a variant's times, scaled by what the fp32 model took beside it, so that all are of one pace."""
+    paces = [fp32_s / statistics.median(one.traced.reference_s) for one in sessions]
+    return Timed(
+        statistics.median(one.ratio_to_fp32 for one in sessions) * fp32_s,
+        KernelTimes.merged([one.kernels for one in sessions], paces),
+        tuple(run for rounds, key in runs for run in rounds.of(key)),
+        start_s,
+        tuple(run for rounds, key in runs for run in rounds.all_of(key)),
+    )
 
 
 def start_seconds(models: VariantSessions, clock: RunClock) -> float:

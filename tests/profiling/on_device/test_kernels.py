@@ -139,3 +139,26 @@ def test_without_the_profilers_cost_kernels_fit_into_the_run_and_keep_their_orde
     assert all(-1e-15 <= new <= old * (1 + 1e-9) for new, old in zip(corrected, seconds, strict=True))
     order = sorted(range(len(seconds)), key=seconds.__getitem__)
     assert all(corrected[a] <= corrected[b] + 1e-15 for a, b in itertools.pairwise(order))
+
+
+def test_sessions_of_a_model_are_one_at_a_common_pace():
+    own = Owner(UNIT, 0)
+    fast = KernelTimes((Kernel("a", "Op", own, 1.0, (1.0, 1.0)), Kernel("b", "Op", own, 4.0, (4.0, 4.0))))
+    slow = KernelTimes((Kernel("a", "Op", own, 3.0, (3.0, 3.0)), Kernel("c", "Op", own, 8.0, (8.0, 8.0))))
+    merged = KernelTimes.merged([fast, slow], [1.0, 0.5])
+    seconds = {kernel.name: kernel.seconds for kernel in merged.kernels}
+    # What only one session has counts half.
+    assert seconds == pytest.approx({"a": 1.25, "b": 2.0, "c": 2.0})
+    assert merged.kernels[0].runs_s == (1.0, 1.0, 1.5, 1.5)
+
+
+def test_one_session_alone_only_changes_its_pace():
+    times = KernelTimes((Kernel("a", "Op", Owner(UNIT, 0), 2.0, (1.0, 2.0, 3.0)),), Interruptions())
+    assert KernelTimes.merged([times], [2.0]).total_s == pytest.approx(times.scaled(2.0).total_s)
+
+
+def test_interruptions_of_sessions_are_at_a_common_pace():
+    calm, busy = Interruptions(), Interruptions(4.0, 0.5, (0.1, 0.2), cools_caches=True)
+    together = Interruptions.together([(calm, 2, 1.0), (busy, 2, 2.0)])
+    assert together == Interruptions(1.0, 0.75, (0.2, 0.4), cools_caches=True)
+    assert Interruptions.together([(calm, 0, 1.0)]) == Interruptions()

@@ -9,6 +9,7 @@ from profiling.on_device.robust_statistics import (
     interquartile_mean,
     middle_error,
     relative_iqr,
+    session_count,
     sufficient_rounds,
 )
 
@@ -67,3 +68,8 @@ def test_sessions_go_on_until_their_middle_is_certain_or_there_are_seven(session
 )
 def test_what_takes_longer_is_timed_less_often(run_s, rounds):
     assert sufficient_rounds(run_s) == rounds
+
+
+@pytest.mark.parametrize(("rounds", "sessions"), [(1, 1), (4, 1), (8, 2), (13, 3), (20, 5), (100, 5)])
+def test_many_rounds_are_divided_among_sessions(rounds, sessions):
+    assert session_count(rounds) == sessions

@@ -27,7 +27,7 @@ def timed(digits, tmp_path_factory) -> list[Timed]:
     plan = read_measurement_plan(folder)
     models = BundleSessions(folder, plan)
     timer = InterleavedTimer(models.plain(0), read_feeds(folder), plan.rounds, clock_of(1))
-    return time_variants(plan, models, timer, lambda *_: None)
+    return time_variants(plan, models, timer, read_feeds(folder), lambda *_: None)
 
 
 def test_each_variant_has_seconds_of_its_own_units(timed, digits):
