@@ -5,7 +5,8 @@
 MODEL is kwt1, mobilenetv2, resnet56, yolox (whose data lie where SPLITQUANT_DATA points) or resnet50
 (random weights, made on the spot). Each runs in a process of its own with an empty cache: run it on an
 otherwise idle machine. Beside the planner's prediction stands the naive one: the sum of units cut out and
-timed alone. `--beside` keeps the processors busy with processes that come and go.
+timed alone. `--beside` keeps the processors busy with processes that come and go. The all-int8 model runs in
+turn with each plan: where its time over fp32's is not that of the profile, the machine has changed since.
 """
 
 import argparse
@@ -54,9 +55,16 @@ _WANTED, _WANTED_BUSY, _WANTED_INSIDE = (0.02, 0.04, 0.05), (0.03, 0.05, 0.08), 
 
 
 class Plan(msgspec.Struct):
-    """What one random plan showed; times relative to the fp32 model, noise as power."""
+    """What one random plan showed; times relative to the fp32 model, noise as power.
+
+    Parameters
+    ----------
+    pace
+        Time of the all-int8 model beside the plan over that in the profile.
+    """
 
     int8: int
+    pace: float
     measured: float
     predicted: float
     naive: float
@@ -84,15 +92,19 @@ def run_one(name: str, count: int) -> list[Plan]:
         samples = list(prepared.subject.calibration.spread(scenario.profiling.noise_samples).samples)
         exact = [run_session(reference, feeds) for feeds in samples]
         plans = []
+        able = [unit.index for unit in graph.units if unit.can_be(Precision.INT8)]
+        all_int8 = rebuild(graph, calibration.of(able), prepared.ranges)
+        profiled = latency.wall_s[Precision.INT8] / latency.wall_s[Precision.FP32]
         for number, int8 in enumerate(random_plans(prepared, count)):
             mix = graph.resolve_precisions(dict.fromkeys(int8, Precision.INT8))
             mixed = rebuild(graph, calibration.at(mix), prepared.ranges)
-            turns = take_turns([(graph.model, samples[0]), (mixed, samples[0])])
+            turns = take_turns([(model, samples[0]) for model in (graph.model, mixed, all_int8)])
             chosen = [unit.index in mix for unit in graph.units]
             opened = open_session(mixed, runtime)
             plans.append(
                 Plan(
                     len(mix),
+                    turns.ratio(2, 0) / profiled,
                     turns.ratio(1, 0),
                     whole.ratio_to_fp32(mix),
                     _naive(alone, chosen) / _naive(alone, [False] * len(chosen)),
@@ -191,7 +203,7 @@ def table(found: dict[str, list[Plan]]) -> Table:
     """Return the errors of each model as a person reads them."""
     shown = Table(
         "model", "plans", "time: median error", "p90", "worst", "within 5 %", "naive: median error", "worst",
-        "noise within 0.8..1.25", "lowest", "highest",
+        "int8 against the profile", "noise within 0.8..1.25", "lowest", "highest",
     )  # fmt: skip
     for name, plans in found.items():
         ours = [abs(p.predicted / p.measured - 1) for p in plans]
@@ -207,6 +219,7 @@ def table(found: dict[str, list[Plan]]) -> Table:
             f"{sum(error <= _CLOSE for error in ours)} of {len(ours)}",
             f"{statistics.median(naive):.1%}",
             f"{max(naive):.1%}",
+            f"{min(p.pace for p in plans):.2f} to {max(p.pace for p in plans):.2f}",
             f"{inside} of {len(noise)}",
             f"{min(noise, default=1):.2f}",
             f"{max(noise, default=1):.2f}",

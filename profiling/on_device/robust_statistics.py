@@ -56,9 +56,14 @@ def session_count(rounds: int) -> int:
     return max(1, min(_MOST_DIVIDED, rounds // _ROUNDS_OF_SESSION))
 
 
+def is_slow(run_s: float) -> bool:
+    """Return whether a model takes a second or more, so that it is timed in as few runs as will do."""
+    return run_s >= _SLOW_S
+
+
 def least_sessions(run_s: float) -> int:
-    """Return in how many sessions a model is timed at least: 3, or 2 if it takes a second or more."""
-    return _LEAST_SESSIONS_OF_LARGE if run_s >= _SLOW_S else _LEAST_SESSIONS
+    """Return in how many sessions a model is timed at least: 3, or 2 if it is slow."""
+    return _LEAST_SESSIONS_OF_LARGE if is_slow(run_s) else _LEAST_SESSIONS
 
 
 def are_enough(sessions: Sequence[float], run_s: float = 0.0) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import statistics
 import tempfile
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,7 +14,7 @@ from profiling.on_device.interruptions import interruptions_of
 from profiling.on_device.kernels import KernelTimes, TracedRuns, read_kernels
 from profiling.on_device.measured_record import Timed
 from profiling.on_device.measurement_order import MeasurementPlan
-from profiling.on_device.robust_statistics import session_count
+from profiling.on_device.robust_statistics import is_slow, session_count
 from profiling.on_device.run_clock import CPU, RunClock
 from profiling.on_device.runtime_session import Feeds, Report, session_runner
 from profiling.on_device.timing_loop import (
@@ -28,28 +29,24 @@ from profiling.on_device.variant_sessions import VariantSessions
 
 
 class _Session(NamedTuple):
-    """Runs of one variant in turn with the fp32 model, one session of each; and those under the profiler.
+    """Runs of one variant in turn with the fp32 model, one session of each: under the profiler and without.
 
-    The fp32 model itself has only the latter.
+    The fp32 model itself runs without it as the reference, and what takes long only under it.
     """
 
-    plain: InterleavedRuns | None
+    kernels: KernelTimes
     traced: InterleavedRuns
-    kernels: KernelTimes  # under the profiler
+    plain: InterleavedRuns | None
 
     @property
-    def ratio_to_fp32(self) -> float:
-        return 1.0 if self.plain is None else self.plain.ratio
+    def shown(self) -> InterleavedRuns:
+        """The runs that tell what the variant takes."""
+        return self.plain or self.traced
 
     @property
     def fp32_s(self) -> list[float]:
         """Seconds of the fp32 model."""
         return [*(self.plain.reference_s if self.plain else ()), *self.traced.reference_s]
-
-    @property
-    def rounds(self) -> Rounds:
-        """The rounds that show how runs spread: those without the profiler, if there are some."""
-        return (self.plain or self.traced).rounds
 
 
 def time_variants(
@@ -78,26 +75,30 @@ def time_variants(
             # Units' seconds come from the models in one precision; mixed ones only show what switches add.
             own_rounds = rounds if variant < len(plan.precisions) else -(-rounds // 2)
             kernels, traced = trace(models, variant, timer, own_rounds)
-            plain = timer(models.plain(variant), own_rounds) if variant else None
-            sessions[variant].append(_Session(plain, traced, kernels))
+            # The profiler's own cost is nothing beside kernels that take long.
+            only_traced = variant == 0 or is_slow(statistics.median(traced.reference_s))
+            plain = None if only_traced else timer(models.plain(variant), own_rounds)
+            sessions[variant].append(_Session(kernels, traced, plain))
             report("timing", number * variants + variant + 1, count * variants)
     fp32_s = statistics.median(seconds for each in sessions for one in each for seconds in one.fp32_s)
-    beside = [(one.rounds, REFERENCE) for each in sessions for one in each]
-    runs = [beside, *([(one.rounds, SESSION) for one in each] for each in sessions[1:])]
-    return [_timed(each, own, fp32_s, start_s) for each, own in zip(sessions, runs)]
+    fp32 = [(one.shown.rounds, REFERENCE) for each in sessions for one in each]
+    others = [_timed(each, [one.shown.ratio for one in each], fp32_s, start_s) for each in sessions[1:]]
+    return [_with_runs(_timed(sessions[0], [1.0], fp32_s, start_s), fp32), *others]
 
 
-def _timed(
-    sessions: Sequence[_Session], runs: Sequence[tuple[Rounds, str]], fp32_s: float, start_s: float
-) -> Timed:
+def _timed(sessions: Sequence[_Session], ratios: Sequence[float], fp32_s: float, start_s: float) -> Timed:
     """Return a variant's times, scaled by what the fp32 model took beside it, so that all are of one pace."""
     paces = [fp32_s / statistics.median(one.traced.reference_s) for one in sessions]
-    return Timed(
-        statistics.median(one.ratio_to_fp32 for one in sessions) * fp32_s,
-        KernelTimes.merged([one.kernels for one in sessions], paces),
-        tuple(run for rounds, key in runs for run in rounds.of(key)),
-        start_s,
-        tuple(run for rounds, key in runs for run in rounds.all_of(key)),
+    kernels = KernelTimes.merged([one.kernels for one in sessions], paces)
+    timed = Timed(statistics.median(ratios) * fp32_s, kernels, start_s=start_s)
+    return _with_runs(timed, [(one.shown.rounds, SESSION) for one in sessions])
+
+
+def _with_runs(timed: Timed, runs: Sequence[tuple[Rounds, str]]) -> Timed:
+    """Return times with the runs of one of each two sessions."""
+    counting = tuple(run for rounds, key in runs for run in rounds.of(key))
+    return replace(
+        timed, runs=counting, all_runs=tuple(run for rounds, key in runs for run in rounds.all_of(key))
     )
 
 

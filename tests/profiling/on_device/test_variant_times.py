@@ -18,14 +18,23 @@ ROUNDS = 4
 
 
 @pytest.fixture(scope="module")
-def timed(digits, tmp_path_factory) -> list[Timed]:
+def bundle(digits, tmp_path_factory) -> Path:
     folder: Path = tmp_path_factory.mktemp("bundle")
     setup = Setup(Runtime(), ROUNDS, tuple(Precision))
     plan = measurement_plan(digits.graph, digits.calibration, setup, "board")
     variants = variants_of(digits.graph, digits.calibration, setup)
     write_bundle(variants, digits.samples[0], plan, folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def timed(bundle) -> list[Timed]:
+    return times_of(bundle, BundleSessions)
+
+
+def times_of(folder: Path, opens: type[BundleSessions]) -> list[Timed]:
     plan = read_measurement_plan(folder)
-    models = BundleSessions(folder, plan)
+    models = opens(folder, plan)
     timer = InterleavedTimer(models.plain(0), read_feeds(folder), plan.rounds, clock_of(1))
     return time_variants(plan, models, timer, read_feeds(folder), lambda *_: None)
 
@@ -47,6 +56,18 @@ def test_kernels_of_a_variant_fit_into_its_own_run(timed):
 
 def test_the_fp32_model_has_the_runs_beside_all_others(timed):
     assert len(timed[0].runs_s) == sum(len(variant.runs_s) for variant in timed[1:]) + ROUNDS
+
+
+def test_what_takes_long_is_timed_under_the_profiler_alone(bundle, monkeypatch):
+    class OpensFp32(BundleSessions):
+        def plain(self, variant):
+            assert variant == 0
+            return super().plain(variant)
+
+    monkeypatch.setattr("profiling.on_device.variant_times.is_slow", lambda _: True)
+    timed = times_of(bundle, OpensFp32)
+    assert all(len(variant.runs) == ROUNDS for variant in timed[1 : len(Precision)])
+    assert all(0 < variant.kernels.attributed_s <= variant.wall_s for variant in timed)
 
 
 def test_kernels_fit_into_the_run_without_its_start():
