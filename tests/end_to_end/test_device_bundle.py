@@ -137,7 +137,7 @@ def test_large_weights_are_in_the_bundle_once(residual, device, tmp_path, monkey
     graph = build_graph(prepare_model(load_model(residual.path, {})))
     setup = Setup(Runtime(), 3)
     plan = measurement_plan(graph, residual.calibration, setup, "board")
-    variants = variants_of(graph, residual.calibration, setup.precisions)
+    variants = variants_of(graph, residual.calibration, setup)
     write_bundle(variants, residual.samples[0], plan, tmp_path)
     files = sorted((tmp_path / "models").glob("*.data"))
     assert len(files) == 8  # four weights, each in float and in int8

@@ -48,7 +48,7 @@ def order(residual) -> MeasurementPlan:
 @pytest.fixture(scope="module")
 def make_bundle(residual, order):
     def make(folder: Path, endpoint: Endpoint, *, keys: bool) -> Path:
-        variants = variants_of(residual.graph, residual.calibration, SETUP.precisions)
+        variants = variants_of(residual.graph, residual.calibration, SETUP)
         with writing_served_bundle(folder, BOARD, endpoint, keys=keys) as fresh:
             write_bundle(variants, residual.samples[0], order, fresh)
         return folder
