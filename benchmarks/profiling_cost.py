@@ -30,7 +30,7 @@ from prediction import isolated, scenario_of
 from rich.console import Console
 from rich.table import Table
 
-from planner.costs.device_costs import device_costs
+from planner.costs.device_costs import device_costs, noise_of
 from planner.costs.device_profiles import latency_profile
 from planner.costs.noise_profiles import fitted_noise, noise_profiles
 from planner.costs.noise_saturation import TrialSetup
@@ -83,7 +83,7 @@ def ours(name: str, out: Path) -> Cost:
             costs[device.name],
         )
         end = time.perf_counter()
-        save_json(Profile(FORMAT, device.name, latency, noise[calibration.scheme]), out)
+        save_json(Profile(FORMAT, device.name, latency, noise_of(scenario, calibration.scheme, noise)), out)
         parts = {
             "calibrate": calibrated - start,
             "latency": timed - calibrated,
