@@ -61,6 +61,13 @@ def _keywords(count: int, part: int) -> np.ndarray:
     return found.transpose(0, 2, 3, 1).astype(np.float32)[:, None]
 
 
+def test_labels(count: int) -> np.ndarray:
+    """Return the classes of the first of part 1 of CIFAR-10."""
+    with np.load(_shared("cifar10_data/jpeg_test2000.npz")) as archive:
+        labels: np.ndarray = archive["y"][:count]
+    return labels
+
+
 NETWORKS = {
     "MobileNetV2": Network("mobilenetv2_100_224/mobilenetv2_100_224.onnx", _imagenet),
     "ResNet20": Network("cifar10_resnet/resnet20_cifar10.onnx", _cifar10),
