@@ -65,7 +65,7 @@ def comparison_front(
     front = pareto_front(problem, [Quantity(axis) for axis in axes], most, best)
     progress("walking along the front", solved, solved)
     for corner in front.corners:
-        shown.registered(corner.choice, plans)
+        shown.registered(corner.choice, plans, None, {})
     return ParetoFront(
         axes=tuple(axis.value for axis in axes),
         points=tuple(_undominated(_priced(plans, axes, shown), axes)),

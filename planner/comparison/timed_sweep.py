@@ -6,7 +6,6 @@ timed is taken at each point.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from types import MappingProxyType
 
 import msgspec
 
@@ -28,7 +27,6 @@ from profiling.progress import Progress
 from profiling.records.profile import LatencyProfile
 
 _Timings = Mapping[str, PlanTiming]
-NO_BUDGETS: Mapping[str, float] = MappingProxyType({})  # besides the scenario's own
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +72,8 @@ class ShownCosts:
         self,
         choice: Choice,
         plans: PlanRegistry,
-        bandwidth: float | None = None,
-        budgets: Mapping[str, float] = NO_BUDGETS,
+        bandwidth: float | None,
+        budgets: Mapping[str, float],
     ) -> PlanSummary:
         """Return a choice's plan, registered at the costs that it showed itself if it was timed.
 
@@ -84,10 +82,13 @@ class ShownCosts:
         bandwidth, budgets
             Of the point whose problem was solved.
         """
-        chosen = configuration_of(self.points.problem(bandwidth, budgets), choice)
-        points, is_timed = self.points_of(chosen), bool(self.timings.get(chosen))
-        problem, scenario = points.problem(bandwidth, budgets), points.scenario(bandwidth, budgets)
-        return plans.register(problem, choice, scenario, is_timed=is_timed)
+        points, problem = self.points, self.points.problem(bandwidth, budgets)
+        chosen = configuration_of(problem, choice)
+        is_timed = bool(self.timings.get(chosen))
+        if is_timed:
+            points = self.points_of(chosen)
+            problem = points.problem(bandwidth, budgets)
+        return plans.register(problem, choice, points.scenario(bandwidth, budgets), is_timed=is_timed)
 
 
 @dataclass(frozen=True, slots=True)

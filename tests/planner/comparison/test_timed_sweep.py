@@ -116,11 +116,11 @@ def test_a_plan_is_registered_at_what_it_showed_itself_whoever_finds_it(small, f
     shown = (
         ShownCosts.of(points).with_timing(own, small.timings(own)).with_timing(other, small.timings(other))
     )
-    line = shown.registered(found.plans.choices[0], PlanRegistry(points))
+    line = shown.registered(found.plans.choices[0], PlanRegistry(points), None, {})
     priced = evaluate(shown.points_of(own).problem(None, {}), found.plans.choices[0])
     assert line.timed
     assert line.latency_s(1.0) == pytest.approx(priced.latency_s, rel=1e-9)
-    assert not ShownCosts.of(points).registered(found.plans.choices[0], PlanRegistry(points)).timed
+    assert not ShownCosts.of(points).registered(found.plans.choices[0], PlanRegistry(points), None, {}).timed
 
 
 @pytest.mark.parametrize(("objective", "status"), [(1.0, "optimal"), (1.004, "optimal"), (1.02, "feasible")])
