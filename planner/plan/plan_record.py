@@ -397,7 +397,7 @@ class NoisyCosts(Record, frozen=True, kw_only=True):
     ----------
     spread
         Width of the middle half of the fp32 model's runs over their median, by the clock.
-    clock, disturbed, waiting
+    clock, disturbed, waiting, contended
         As in the device's profile.
     """
 
@@ -406,6 +406,7 @@ class NoisyCosts(Record, frozen=True, kw_only=True):
     clock: str
     disturbed: float | None = None
     waiting: float | None = None
+    contended: float | None = None
 
 
 class Tie(Record, frozen=True, kw_only=True):

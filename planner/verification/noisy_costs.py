@@ -1,9 +1,10 @@
-"""Whether runs that costs were measured with spread so far that costs are noisy."""
+"""Whether costs are noisy: runs that they were measured with spread far, or shared their core."""
 
 from collections.abc import Mapping, Sequence
 
 from planner.plan.plan_record import CostDoubt, NoisyCosts
-from profiling.on_device.run_clock import CPU
+from profiling.on_device.clock.run_clock import CPU
+from profiling.on_device.robust_statistics import are_contended
 from profiling.records.profile import LatencyProfile
 
 
@@ -16,6 +17,7 @@ def noisy_costs_of(latency: Mapping[str, LatencyProfile]) -> tuple[NoisyCosts, .
             clock=profile.clock,
             disturbed=profile.disturbed,
             waiting=profile.waiting,
+            contended=profile.contended,
         )
         for device, profile in latency.items()
         if profile.noisy
@@ -58,4 +60,9 @@ def noisy_costs_text(noisy: Sequence[NoisyCosts]) -> str:
 def _spread_text(noisy: NoisyCosts) -> str:
     clock = "processor time" if noisy.clock == CPU else "wall-clock time"
     disturbed = "" if noisy.disturbed is None else f", and {noisy.disturbed:.0%} of them were disturbed"
-    return f"the {clock} of fp32 runs of {noisy.device} spreads by {noisy.spread:.0%}{disturbed}"
+    contended = (
+        f", and {noisy.contended:.0%} of those that count shared their core with other work"
+        if are_contended(noisy.contended)
+        else ""
+    )
+    return f"the {clock} of fp32 runs of {noisy.device} spreads by {noisy.spread:.0%}{disturbed}{contended}"

@@ -27,7 +27,13 @@ from profiling.on_device.measurement_order import (
 )
 from profiling.on_device.measuring_flow import measure
 from profiling.on_device.robust_statistics import are_enough, middle_error
-from profiling.on_device.timing_loop import InterleavedTimer, rounds_for, time_stages
+from profiling.on_device.timing_loop import (
+    InterleavedRuns,
+    InterleavedTimer,
+    calmest,
+    rounds_for,
+    time_stages,
+)
 from profiling.on_device.variant_times import start_seconds, trace
 from profiling.precision import Precision
 from profiling.progress import Progress, silent
@@ -171,15 +177,17 @@ def time_plan(
     """
     tagged = tag_model(plan.mixed, graph, plan.mix)
     models = _InMemory([Variant(graph.model, graph.model), Variant(plan.mixed, tagged)], runtime)
+    sessions: list[InterleavedRuns] = []
     fp32_s: list[float] = []
     ratios: list[float] = []
     clock = runtime.clock
-    while not are_enough(ratios, max(fp32_s, default=0.0)):
+    while not are_enough(ratios, max(fp32_s, default=0.0), len(sessions)):
         timer = InterleavedTimer(models.plain(0), feeds, rounds, clock)
         rounds = timer.rounds
-        runs = timer(models.plain(1))
-        fp32_s += runs.reference_s
-        ratios.append(runs.ratio)
+        sessions.append(timer(models.plain(1)))
+        counting = calmest(sessions)
+        fp32_s = [seconds for runs in counting for seconds in runs.reference_s]
+        ratios = [runs.ratio for runs in counting]
     kernels, traced = trace(models, 1, timer)
     del timer  # large models are in memory twice at most
     reference_s = float(np.median(fp32_s))

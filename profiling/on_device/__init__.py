@@ -1,11 +1,11 @@
 """What is copied to a device and measures there: standard library, NumPy and a runtime, Python 3.9.
 
 bundle_script: the script that a user starts on the device; in a bundle its name is measure.py
+clock: what a run's seconds are, whatever other work does meanwhile
 conversion_costs: seconds of a tensor's conversions between precisions (switches) from those of kernels
 cost_fits: seconds of units, stage boundaries and wires from those of kernels
 create_session: ONNX Runtime's sessions and their options: threads, optimization, traces
 device_main: the command on the device, and the files that every bundle has
-interruptions: a kernel's own seconds, from runs that other work interrupted
 kernels: seconds of kernels by the unit or switch that they work for
 latency_record: the measured record, written as JSON
 litert: the same for bundles for LiteRT
@@ -16,7 +16,6 @@ onnx_reader: reads node names and edges of an ONNX file without onnx, which old 
 onnx_runtime_bundle: a bundle for ONNX Runtime: where its models lie, and what opens them
 processor: what the processor is, and whether its int8 kernels overflow
 robust_statistics: interquartile mean, relative interquartile range, and how often to measure
-run_clock: the clock of runs: processor time where one thread computes, else wall clock
 runtime_session: what timing asks of a session, whichever runtime it is of
 timing_loop: interleaved timing of calls and sessions
 variant_sessions: what opens the models of a measurement plan

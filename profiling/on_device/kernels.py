@@ -11,7 +11,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from profiling.on_device.interruptions import UNINTERRUPTED, Interruptions
+from profiling.on_device.clock.interruptions import UNINTERRUPTED, Interruptions
 from profiling.on_device.onnx_reader import Node, read_nodes
 from profiling.on_device.robust_statistics import relative_iqr
 

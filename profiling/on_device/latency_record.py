@@ -74,3 +74,4 @@ class LatencyRecord:
     clock: str
     disturbed: float | None
     waiting: float | None
+    contended: float | None

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from profiling.on_device.clock.run_clock import RunClock, RunTime, clock_of
 from profiling.on_device.conversion_costs import conversion_costs
 from profiling.on_device.cost_fits import stage_boundary_costs, stage_seconds, unit_costs
 from profiling.on_device.kernels import KernelTimes, OwnerKind
 from profiling.on_device.latency_record import LatencyRecord, WireRow
 from profiling.on_device.measurement_order import MeasurementPlan
 from profiling.on_device.processor import cpu_description
-from profiling.on_device.robust_statistics import are_noisy, relative_iqr
-from profiling.on_device.run_clock import RunClock, RunTime, clock_of
+from profiling.on_device.robust_statistics import are_contended, are_noisy, relative_iqr
 from profiling.on_device.runtime_session import Feeds, Report, StagedVariants, session_runner
 from profiling.on_device.timing_loop import rounds_for, time_stages
 
@@ -116,6 +116,7 @@ def record_of(
     kernels = [variant.kernels for variant in variants]
     uniform = dict(zip(plan.precisions, variants))
     fp32, clock = variants[0], runtime.clock
+    contended = clock.contended_share(fp32.runs)
     return LatencyRecord(
         model_sha256=plan.model_sha256,
         runtime_version=runtime.version,
@@ -127,7 +128,7 @@ def record_of(
         samples=plan.rounds,
         runs_s={precision: list(variant.runs_s) for precision, variant in uniform.items()},
         spread=relative_iqr(fp32.runs_s),
-        noisy=are_noisy(fp32.runs_s),
+        noisy=are_noisy(fp32.runs_s) or are_contended(contended),
         wall_s={precision: variant.wall_s for precision, variant in uniform.items()},
         unattributed_s=dict(zip(plan.precisions, rests_s)),
         profiled_s={precision: variant.profiled.total_s for precision, variant in uniform.items()},
@@ -139,4 +140,5 @@ def record_of(
         clock=clock.kind,
         disturbed=clock.disturbed_share(fp32.all_runs),
         waiting=clock.waiting(fp32.all_runs),
+        contended=contended,
     )

@@ -9,6 +9,7 @@ import numpy as np
 # The standard error of a median of n runs is 0.93 of their interquartile range over sqrt(n), if they err
 # normally: a third of it for 8 rounds, a tenth for the most. Between, what a model takes decides.
 _OF_MEDIAN, _NOISY = 0.93, 0.05
+_MOST_CONTENDED = 0.25
 _OF_DEVIATION = 1.25  # a median errs by so many times what a mean does
 _LEAST_SESSIONS, _LEAST_SESSIONS_OF_LARGE, _MOST_SESSIONS, _CLOSE = 3, 2, 7, 0.01
 _TIMED_S, _LEAST_ROUNDS, MOST_ROUNDS = 0.4, 8, 100
@@ -42,6 +43,11 @@ def are_noisy(values: Sequence[float]) -> bool:
     return median_error(values) > _NOISY
 
 
+def are_contended(share: float | None) -> bool:
+    """Return whether so many runs shared their core that their median may be of another pace."""
+    return share is not None and share > _MOST_CONTENDED
+
+
 def middle_error(values: Sequence[float]) -> float:
     """Return the standard error of the median of a few values that err normally, as a fraction of it."""
     if len(values) < 2:
@@ -66,19 +72,21 @@ def least_sessions(run_s: float) -> int:
     return _LEAST_SESSIONS_OF_LARGE if is_slow(run_s) else _LEAST_SESSIONS
 
 
-def are_enough(sessions: Sequence[float], run_s: float = 0.0) -> bool:
+def are_enough(sessions: Sequence[float], run_s: float = 0.0, taken: int = 0) -> bool:
     """Return whether no more sessions are needed: enough of them give a median within 1 %, or there are 7.
 
     Parameters
     ----------
     sessions
-        What each session showed. Where its memory lies makes a few percent.
+        What each session that counts showed. Where its memory lies makes a few percent.
     run_s
         What the fp32 model takes.
+    taken
+        How many sessions there are, if some do not count.
     """
-    if len(sessions) < least_sessions(run_s):
-        return False
-    return middle_error(sessions) <= _CLOSE or len(sessions) >= _MOST_SESSIONS
+    if max(taken, len(sessions)) >= _MOST_SESSIONS:
+        return True
+    return len(sessions) >= least_sessions(run_s) and middle_error(sessions) <= _CLOSE
 
 
 def sufficient_rounds(run_s: float) -> int:

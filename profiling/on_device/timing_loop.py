@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Callable
+from dataclasses import dataclass, replace
+from typing import Any, Callable, Protocol, TypeVar
 
-from profiling.on_device.robust_statistics import MOST_ROUNDS, sufficient_rounds
-from profiling.on_device.run_clock import WALL, RunClock, RunTime
+from profiling.on_device.clock.run_clock import WALL, RunClock, RunTime
+from profiling.on_device.robust_statistics import MOST_ROUNDS, are_contended, sufficient_rounds
 from profiling.on_device.runtime_session import Feeds, Session, session_runner
 
 REFERENCE, SESSION = "reference", "session"
@@ -70,6 +70,12 @@ class Rounds:
         """Whether those that count are warm."""
         return all(self.taken[number].is_warm for numbers in self.kept.values() for number in numbers)
 
+    @property
+    def is_contended(self) -> bool:
+        """Whether many of the runs that count shared their core."""
+        counting = [run for key in self.kept for run in self.of(key)]
+        return bool(counting) and are_contended(sum(run.is_contended for run in counting) / len(counting))
+
     def of(self, key: Any) -> list[RunTime]:
         """Return the runs of a callable that count."""
         return [self.taken[number].runs[key] for number in self.kept[key]]
@@ -77,6 +83,22 @@ class Rounds:
     def all_of(self, key: Any) -> list[RunTime]:
         """Return all runs of a callable."""
         return [one.runs[key] for one in self.taken]
+
+
+class Contended(Protocol):
+    """What may have been measured on a core that other work shared."""
+
+    @property
+    def is_contended(self) -> bool:
+        """Whether it was."""
+
+
+Runs = TypeVar("Runs", bound=Contended)
+
+
+def calmest(sessions: Sequence[Runs]) -> Sequence[Runs]:
+    """Return the sessions that did not share their core; all of them if each did."""
+    return [runs for runs in sessions if not runs.is_contended] or sessions
 
 
 def run_interleaved(
@@ -90,21 +112,34 @@ def run_interleaved(
     Where hardly any is, each callable's quickest runs count by processor time, and rounds that waited least
     by wall time; where none is, as runs are long, more rounds only help wall time.
 
+    A round waits for a core on which nothing else computes, as long as there is patience.
+
     Parameters
     ----------
     warm
         Which ran before.
     """
+    with clock.visiting_cores():
+        taken = _taken_rounds(work, rounds, clock, warm)
+    return Rounds(taken, {key: _counting(taken, key, rounds, clock) for key in work})
+
+
+def _taken_rounds(
+    work: Mapping[Any, Callable[[], object]], rounds: int, clock: RunClock, warm: Collection[Any]
+) -> list[Round]:
+    clock.wait_for_core()
     waited = clock.read_waited()
     cold = {key: call for key, call in work.items() if key not in warm}
     before, waited = _next_round(cold, clock, waited, Round({}, is_calm=True, is_warm=True))
     taken: list[Round] = []
     undisturbed = 0
     while undisturbed < rounds and _goes_on(len(taken), undisturbed, rounds, clock):
+        if clock.wait_for_core(before.seconds):
+            before, waited = replace(before, is_calm=False), clock.read_waited()
         before, waited = _next_round(_beginning_with(work, len(taken)), clock, waited, before)
         taken.append(before)
         undisturbed += before.is_warm
-    return Rounds(taken, {key: _counting(taken, key, rounds, clock) for key in work})
+    return taken
 
 
 def _beginning_with(work: Mapping[Any, Callable[[], object]], number: int) -> dict[Any, Callable[[], object]]:
@@ -127,7 +162,7 @@ def _next_round(
     runs = {key: clock.time(call) for key, call in work.items()}
     now_s = clock.read_waited()
     whole = RunTime(sum(run.seconds for run in runs.values()), now_s - waited_s)
-    is_calm = not whole.is_disturbed
+    is_calm = not whole.is_disturbed and not any(run.is_contended for run in runs.values())
     return Round(runs, is_calm, is_calm and before.is_calm), now_s
 
 
@@ -177,6 +212,11 @@ class InterleavedRuns:
     """Rounds of two sessions that ran in turn."""
 
     rounds: Rounds
+
+    @property
+    def is_contended(self) -> bool:
+        """Whether many of its runs shared their core."""
+        return self.rounds.is_contended
 
     @property
     def reference(self) -> list[RunTime]:

@@ -9,13 +9,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
+from profiling.on_device.clock.interruptions import interruptions_of
+from profiling.on_device.clock.run_clock import CPU, RunClock
 from profiling.on_device.create_session import zero_feeds
-from profiling.on_device.interruptions import interruptions_of
 from profiling.on_device.kernels import KernelTimes, TracedRuns, read_kernels
 from profiling.on_device.measured_record import Timed
 from profiling.on_device.measurement_order import MeasurementPlan
 from profiling.on_device.robust_statistics import is_slow, session_count
-from profiling.on_device.run_clock import CPU, RunClock
 from profiling.on_device.runtime_session import Feeds, Report, session_runner
 from profiling.on_device.timing_loop import (
     REFERENCE,
@@ -23,6 +23,7 @@ from profiling.on_device.timing_loop import (
     InterleavedRuns,
     InterleavedTimer,
     Rounds,
+    calmest,
     least_seconds,
 )
 from profiling.on_device.variant_sessions import VariantSessions
@@ -42,6 +43,11 @@ class _Session(NamedTuple):
     def shown(self) -> InterleavedRuns:
         """The runs that tell what the variant takes."""
         return self.plain or self.traced
+
+    @property
+    def is_contended(self) -> bool:
+        """Whether many of its runs shared their core."""
+        return self.traced.is_contended or self.shown.is_contended
 
     @property
     def fp32_s(self) -> list[float]:
@@ -80,10 +86,11 @@ def time_variants(
             plain = None if only_traced else timer(models.plain(variant), own_rounds)
             sessions[variant].append(_Session(kernels, traced, plain))
             report("timing", number * variants + variant + 1, count * variants)
-    fp32_s = statistics.median(seconds for each in sessions for one in each for seconds in one.fp32_s)
-    fp32 = [(one.shown.rounds, REFERENCE) for each in sessions for one in each]
-    others = [_timed(each, [one.shown.ratio for one in each], fp32_s, start_s) for each in sessions[1:]]
-    return [_with_runs(_timed(sessions[0], [1.0], fp32_s, start_s), fp32), *others]
+    first, *mixed = (calmest(each) for each in sessions)
+    fp32_s = statistics.median(seconds for each in (first, *mixed) for one in each for seconds in one.fp32_s)
+    fp32 = [(one.shown.rounds, REFERENCE) for each in (first, *mixed) for one in each]
+    others = [_timed(each, [one.shown.ratio for one in each], fp32_s, start_s) for each in mixed]
+    return [_with_runs(_timed(first, [1.0], fp32_s, start_s), fp32), *others]
 
 
 def _timed(sessions: Sequence[_Session], ratios: Sequence[float], fp32_s: float, start_s: float) -> Timed:

@@ -6,10 +6,10 @@ from pathlib import Path
 import msgspec
 
 from profiling.errors import ProfileError
+from profiling.on_device.clock.run_clock import WALL
 from profiling.on_device.measurement_order import FORMAT as FORMAT
 from profiling.on_device.measurement_order import XNNPACK
 from profiling.on_device.robust_statistics import median_error
-from profiling.on_device.run_clock import WALL
 from profiling.precision import Precision, Wire
 from profiling.records.json_files import parse_json, read_json
 from profiling.runtime_names import LITERT, ONNX_RUNTIME, TENSORFLOW
@@ -100,13 +100,16 @@ class LatencyProfile:
         beside every other model.
     spread, noisy
         Width of the middle half of the fp32 runs over their median, by the clock that was used, and
-        whether that is so wide that costs are noisy.
+        whether costs are noisy, as that is wide or as too many runs were contended.
     clock
         What tells seconds: `cpu`, the time in which the thread that computes alone had a processor, or
         `wall`.
     disturbed, waiting
         Of all fp32 runs, also those left out of `runs_s`: which part waited for a processor for more than
         5 % of its seconds, and how long they waited per second; None where the system does not tell.
+    contended
+        Of the fp32 runs that count, which part ended while something else computed on the same core; None
+        where that cannot be told.
     """
 
     model_sha256: str
@@ -131,6 +134,7 @@ class LatencyProfile:
     clock: str = WALL
     disturbed: float | None = None
     waiting: float | None = None
+    contended: float | None = None
 
     @property
     def runtime(self) -> str | None:

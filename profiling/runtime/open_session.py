@@ -20,6 +20,7 @@ from profiling.arrays import Array as Array
 from profiling.arrays import Feeds
 from profiling.directories import ROOT
 from profiling.errors import ModelError
+from profiling.on_device.clock.run_clock import RunClock, clock_of
 from profiling.on_device.create_session import (
     ERRORS_ONLY,
     Optimization,
@@ -28,7 +29,6 @@ from profiling.on_device.create_session import (
     session_options,
     trace_into,
 )
-from profiling.on_device.run_clock import RunClock, clock_of
 from profiling.printable_text import first_line
 
 log = logging.getLogger(__name__)

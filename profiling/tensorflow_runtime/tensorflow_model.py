@@ -13,13 +13,13 @@ from profiling.latency.measure_latency import BuiltPlan, Setup
 from profiling.latency.measured_mixes import planned_switches, planned_units
 from profiling.latency.plan_corrections import PlanTiming, StageTime
 from profiling.noise.noise_sources import NoiseSources
+from profiling.on_device.clock.run_clock import CPU, WALL, RunTime
 from profiling.on_device.create_session import Optimization
 from profiling.on_device.kernels import Kernel, KernelTimes, Owner, OwnerKind
 from profiling.on_device.measured_record import Timed
 from profiling.on_device.measurement_order import MeasurementPlan
 from profiling.on_device.processor import cpu_description
 from profiling.on_device.robust_statistics import are_noisy, middle_error, relative_iqr
-from profiling.on_device.run_clock import CPU, WALL, RunTime
 from profiling.precision import Precision
 from profiling.progress import Progress
 from profiling.quantization.calibration import Calibration

@@ -1,6 +1,6 @@
 """A clock of runs that work moves forward, as it computes and as it waits for a processor."""
 
-from profiling.on_device.run_clock import CPU, RunClock
+from profiling.on_device.clock.run_clock import CPU, RunClock
 
 
 class FakeRunClock:

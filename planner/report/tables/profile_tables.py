@@ -4,7 +4,7 @@ from rich.console import Group, RenderableType
 
 from planner.formatting import MILLI, counted, short_name
 from planner.report.tables.table_style import line, new_table
-from profiling.on_device.run_clock import CPU
+from profiling.on_device.clock.run_clock import CPU
 from profiling.records.profile import LatencyProfile, Profile
 from profiling.records.profile_diff import ProfileDiff
 
@@ -38,10 +38,11 @@ def profile_table(profile: Profile) -> RenderableType:
 
 
 def _disturbed_text(latency: LatencyProfile) -> str:
-    """Return by which clock runs were timed, and which part of them was disturbed."""
+    """Return by which clock runs were timed, and which part of them other work disturbed."""
     clock = "processor time" if latency.clock == CPU else "wall clock"
     disturbed = "" if latency.disturbed is None else f", {latency.disturbed:.0%} of them disturbed"
-    return f" ({clock}{disturbed})"
+    contended = f", {latency.contended:.0%} of those that count contended" if latency.contended else ""
+    return f" ({clock}{disturbed}{contended})"
 
 
 def diff_table(diff: ProfileDiff) -> RenderableType:

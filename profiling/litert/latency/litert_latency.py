@@ -17,6 +17,7 @@ from profiling.litert.latency.litert_variants import InMemory, VariantModels, ti
 from profiling.litert.latency.owned_groups import owned_groups
 from profiling.litert.planning.mixed_model import MixedModel, mixed_model
 from profiling.litert.unit_graph import LitertGraph
+from profiling.on_device.clock.run_clock import RunClock, clock_of
 from profiling.on_device.litert.litert_timing import (
     chain_ratios,
     filling,
@@ -29,9 +30,8 @@ from profiling.on_device.litert.measuring_litert import measure_litert
 from profiling.on_device.measured_record import Timed
 from profiling.on_device.measurement_order import FORMAT, XNNPACK, MeasurementPlan
 from profiling.on_device.robust_statistics import are_enough, middle_error
-from profiling.on_device.run_clock import RunClock, clock_of
 from profiling.on_device.runtime_session import session_runner
-from profiling.on_device.timing_loop import least_seconds
+from profiling.on_device.timing_loop import Rounds, calmest, least_seconds
 from profiling.progress import Progress, silent
 from profiling.records.profile import LatencyProfile
 
@@ -100,13 +100,15 @@ def time_litert_plan(
         raise TypeError("the plan's whole model is of another runtime")
     beside = mixed_model(graph, {}, {}), plan.mixed
     switches = planned_switches(graph)
+    sessions: list[Rounds] = []
     ratios: list[float] = []
     fp32_s: list[float] = []
-    while not are_enough(ratios, max(fp32_s, default=0.0)):
+    while not are_enough(ratios, max(fp32_s, default=0.0), len(sessions)):
         opened = [OpenedStage(model.content, threads) for model in beside]
-        runs = time_models(opened, feeds, rounds, clock)
-        fp32_s += seconds_of(runs, 0)
-        ratios.append(ratio_to_first(runs, 1))
+        sessions.append(time_models(opened, feeds, rounds, clock))
+        counting = calmest(sessions)
+        fp32_s = [seconds for runs in counting for seconds in seconds_of(runs, 0)]
+        ratios = [ratio_to_first(runs, 1) for runs in counting]
     reference_s = statistics.median(fp32_s)
     wall_s = statistics.median(ratios) * reference_s
     start_s = least_seconds(session_runner(*tiny_model(threads)), clock)

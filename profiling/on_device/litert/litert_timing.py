@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Callable, NamedTuple
 
+from profiling.on_device.clock.run_clock import RunClock
 from profiling.on_device.kernels import Kernel, KernelTimes, Owner
 from profiling.on_device.robust_statistics import interquartile_mean
-from profiling.on_device.run_clock import RunClock
 from profiling.on_device.runtime_session import Feeds, Session, session_runner
 from profiling.on_device.timing_loop import (
     Rounds,

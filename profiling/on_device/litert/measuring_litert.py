@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import NamedTuple, Protocol
 
+from profiling.on_device.clock.run_clock import RunClock, clock_of
 from profiling.on_device.kernels import KernelTimes, Owner
 from profiling.on_device.latency_record import LatencyRecord
 from profiling.on_device.litert.interpreter import litert_version
@@ -23,9 +24,8 @@ from profiling.on_device.litert.litert_timing import (
 )
 from profiling.on_device.measured_record import MeasuredRuntime, Timed, record_of, stage_overheads
 from profiling.on_device.measurement_order import MeasurementPlan
-from profiling.on_device.run_clock import RunClock, clock_of
 from profiling.on_device.runtime_session import Feeds, Report, Session, StagedVariants, session_runner
-from profiling.on_device.timing_loop import Rounds, least_seconds
+from profiling.on_device.timing_loop import Rounds, calmest, least_seconds
 
 _SESSIONS = 3  # where an interpreter's memory lies makes a few percent: the middle one of some counts
 
@@ -103,15 +103,16 @@ class _BesideFp32(NamedTuple):
     @property
     def fp32_s(self) -> list[float]:
         """Seconds of the fp32 model."""
-        return [seconds for rounds in self.sessions for seconds in seconds_of(rounds, 0)]
+        return [seconds for rounds in calmest(self.sessions) for seconds in seconds_of(rounds, 0)]
 
     def at(self, fp32_s: float, start_s: float) -> Timed:
         """Return the variant's times where the fp32 model takes so long; units add up to the whole."""
-        wall_s = statistics.median(ratio_to_first(rounds, self.number) for rounds in self.sessions) * fp32_s
+        sessions = calmest(self.sessions)
+        wall_s = statistics.median(ratio_to_first(rounds, self.number) for rounds in sessions) * fp32_s
         return Timed(
             wall_s,
             filling(self.found, wall_s - start_s),
-            tuple(run for rounds in self.sessions for run in rounds.of(self.number)),
+            tuple(run for rounds in sessions for run in rounds.of(self.number)),
             start_s,
             tuple(run for rounds in self.sessions for run in rounds.all_of(self.number)),
         )

@@ -12,7 +12,7 @@ from planner.report.models_html import models_page
 from planner.report.tables.comparison_table import comparison_table
 from planner.report.tables.models_table import models_table
 from planner.verification.noisy_costs import noisiest, noisy_costs_of, noisy_costs_text, of_costs_text
-from profiling.on_device.run_clock import CPU, WALL
+from profiling.on_device.clock.run_clock import CPU, WALL
 
 CALM = made_latency(spread=0.02)
 BUSY = replace(CALM, spread=0.23, noisy=True, clock=CPU, disturbed=0.4, waiting=2.5)

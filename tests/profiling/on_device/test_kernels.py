@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from onnx import TensorProto, helper, save
 
-from profiling.on_device.interruptions import Interruptions
+from profiling.on_device.clock.interruptions import Interruptions
 from profiling.on_device.kernels import (
     NESTED,
     Kernel,

@@ -5,13 +5,13 @@ import pytest
 
 from profiling.latency.measure_latency import Setup, measurement_plan, variants_of
 from profiling.latency.write_bundle import write_bundle
+from profiling.on_device.clock.run_clock import CPU, clock_of
 from profiling.on_device.device_main import read_feeds, read_measurement_plan
 from profiling.on_device.latency_record import LatencyRecord
 from profiling.on_device.measured_record import stage_overheads
 from profiling.on_device.measuring_flow import measure, wire_costs
 from profiling.on_device.onnx_runtime_bundle import BundleSessions
 from profiling.on_device.robust_statistics import are_noisy, relative_iqr
-from profiling.on_device.run_clock import CPU, clock_of
 from profiling.precision import Precision
 from profiling.runtime.open_session import Runtime
 

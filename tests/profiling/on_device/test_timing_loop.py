@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from profiling.latency.stage_cuts import stage_models
-from profiling.on_device.run_clock import CPU, WALL, RunClock, clock_of
+from profiling.on_device.clock.run_clock import CPU, WALL, RunClock, clock_of
 from profiling.on_device.timing_loop import (
     InterleavedTimer,
     median_ratio,

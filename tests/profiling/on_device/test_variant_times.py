@@ -4,11 +4,11 @@ import pytest
 
 from profiling.latency.measure_latency import Setup, measurement_plan, variants_of
 from profiling.latency.write_bundle import write_bundle
+from profiling.on_device.clock.run_clock import clock_of
 from profiling.on_device.device_main import read_feeds, read_measurement_plan
 from profiling.on_device.kernels import Kernel, KernelTimes, Owner, OwnerKind
 from profiling.on_device.measured_record import Timed
 from profiling.on_device.onnx_runtime_bundle import BundleSessions
-from profiling.on_device.run_clock import clock_of
 from profiling.on_device.timing_loop import InterleavedTimer
 from profiling.on_device.variant_times import time_variants
 from profiling.precision import Precision

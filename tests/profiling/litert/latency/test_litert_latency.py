@@ -13,8 +13,8 @@ from profiling.litert.latency.litert_latency import measure_litert_latency
 from profiling.litert.load import parse_litert
 from profiling.litert.unit_graph import build_litert_graph
 from profiling.on_device import measured_record
+from profiling.on_device.clock.run_clock import CPU
 from profiling.on_device.litert import measuring_litert
-from profiling.on_device.run_clock import CPU
 from profiling.precision import Precision
 from profiling.runtime.open_session import Runtime
 

@@ -9,7 +9,7 @@ from profiling.litert.latency import time_in_place
 from profiling.litert.latency.time_in_place import time_units
 from profiling.litert.load import parse_litert
 from profiling.litert.unit_graph import build_litert_graph
-from profiling.on_device.run_clock import CPU
+from profiling.on_device.clock.run_clock import CPU
 
 
 @pytest.fixture

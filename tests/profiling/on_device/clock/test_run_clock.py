@@ -5,9 +5,9 @@ import time
 import pytest
 from fake_run_clock import FakeRunClock
 
-from profiling.on_device import run_clock
+from profiling.on_device.clock import run_clock
+from profiling.on_device.clock.run_clock import CPU, WALL, RunTime, clock_of
 from profiling.on_device.measurement_order import XNNPACK
-from profiling.on_device.run_clock import CPU, WALL, RunTime, clock_of
 
 TELLS_THREAD_TIME = pytest.mark.skipif(sys.platform == "win32", reason="ticks of 15.6 ms")
 
@@ -32,7 +32,8 @@ def test_windows_has_the_wall_clock_and_tells_no_waiting(monkeypatch, tmp_path):
     clock = clock_of(1)
     runs = [clock.time(lambda: None)]
     assert clock.kind == WALL
-    assert runs[0][1:] == (0.0, 0)
+    assert runs[0][1:] == (0.0, 0, False)
+    assert clock.contended_share(runs) is None
     assert clock.disturbed_share(runs) is None
     assert clock.waiting(runs) is None
 

@@ -10,14 +10,14 @@ from fake_run_clock import FakeRunClock
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from profiling.on_device.interruptions import (
+from profiling.on_device.clock.interruptions import (
     UNINTERRUPTED,
     Interruptions,
     _certain_successes,
     interruptions_of,
 )
+from profiling.on_device.clock.run_clock import CPU, WALL, RunTime
 from profiling.on_device.robust_statistics import interquartile_mean
-from profiling.on_device.run_clock import CPU, WALL, RunTime
 
 CLOCK = FakeRunClock(CPU).clock
 RUNS = 40

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import time
 from collections.abc import Sequence
@@ -9,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Callable, NamedTuple
 
+from profiling.on_device.clock.core_contention import OwnCore, own_core
 from profiling.on_device.measurement_order import XNNPACK
 
 try:
@@ -37,11 +39,14 @@ class RunTime(NamedTuple):
         For how long threads that could have computed had no processor, all of them together.
     switches
         How often other work took the processor away.
+    is_contended
+        Whether something else computed on its core when it ended.
     """
 
     seconds: float
     waited_s: float = 0.0
     switches: int = 0
+    is_contended: bool = False
 
     @property
     def is_disturbed(self) -> bool:
@@ -63,19 +68,36 @@ class RunClock:
         Seconds without a processor, as those of `RunTime`; None where the system does not tell.
     switches
         Involuntary context switches.
+    core
+        Gets the thread a core of its own; None where that is not possible.
     """
 
     kind: str
     seconds: Callable[[], float]
     waited: Callable[[], float] | None
     switches: Callable[[], int]
+    core: OwnCore | None = None
 
     def time(self, call: Callable[[], object]) -> RunTime:
         """Return what a call takes."""
         switches, waited_s, start = self.switches(), self.read_waited(), self.seconds()
         call()
         seconds = self.seconds() - start
-        return RunTime(seconds, max(0.0, self.read_waited() - waited_s), self.switches() - switches)
+        waited_s = max(0.0, self.read_waited() - waited_s)
+        return RunTime(seconds, waited_s, self.switches() - switches, self.is_contended)
+
+    @property
+    def is_contended(self) -> bool:
+        """Whether something else is known to compute on this core now."""
+        return self.core is not None and self.core.is_contended()
+
+    def wait_for_core(self, measured_s: float = 0.0) -> bool:
+        """Wait for this core to be the thread's own, as `OwnCore.wait` does."""
+        return self.core is not None and self.core.wait(measured_s)
+
+    def visiting_cores(self) -> contextlib.AbstractContextManager[None]:
+        """Return the context in which `wait_for_core` may move the thread."""
+        return contextlib.nullcontext() if self.core is None else self.core.visited()
 
     def read_waited(self) -> float:
         """Return how long was waited so far; 0 where the system does not tell."""
@@ -86,6 +108,12 @@ class RunClock:
         if self.waited is None or not runs:
             return None
         return sum(run.is_disturbed for run in runs) / len(runs)
+
+    def contended_share(self, runs: Sequence[RunTime]) -> float | None:
+        """Return which part of runs shared its core; None where that cannot be told."""
+        if self.core is None or not runs:
+            return None
+        return sum(run.is_contended for run in runs) / len(runs)
 
     def waiting(self, runs: Sequence[RunTime]) -> float | None:
         """Return the seconds that runs waited per second of them; None where the system does not tell."""
@@ -101,10 +129,16 @@ def clock_of(threads: int, provider: str = _CPU_PROVIDER) -> RunClock:
     Windows counts a thread's processor time in ticks of 15.6 ms, in which many runs would take nothing.
     """
     ticks_finely = hasattr(time, "thread_time") and sys.platform != "win32"
-    if threads == 1 and provider in _CPU_PROVIDERS and ticks_finely:
-        return RunClock(CPU, time.thread_time, _without_processor, _involuntary_switches)
-    delays = _thread_delays if _DELAYS.is_file() else None
-    return RunClock(WALL, time.perf_counter, delays, _involuntary_switches)
+    if not ticks_finely or provider not in _CPU_PROVIDERS:
+        return RunClock(WALL, time.perf_counter, _delays(), _involuntary_switches)
+    if threads == 1:
+        core = own_core(moves=True)
+        return RunClock(CPU, time.thread_time, _without_processor, _involuntary_switches, core)
+    return RunClock(WALL, time.perf_counter, _delays(), _involuntary_switches, own_core(moves=False))
+
+
+def _delays() -> Callable[[], float] | None:
+    return _thread_delays if _DELAYS.is_file() else None
 
 
 def _without_processor() -> float:

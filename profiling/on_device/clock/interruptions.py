@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from profiling.on_device.clock.run_clock import CPU, RunClock, RunTime
 from profiling.on_device.robust_statistics import interquartile_mean
-from profiling.on_device.run_clock import CPU, RunClock, RunTime
 
 # Below this an estimate rests on few untouched runs and on what a kernel is thought to take.
 _LEAST_UNTOUCHED = 0.3

@@ -1,0 +1,6 @@
+"""What a run's seconds are, whatever other work does meanwhile.
+
+core_contention: whether other work shares the core on which a thread computes, and how to get away from it
+interruptions: a kernel's own seconds, from runs that other work interrupted
+run_clock: the clock of runs: processor time where one thread computes, else wall clock
+"""
