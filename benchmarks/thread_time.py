@@ -9,11 +9,13 @@ import numpy as np
 from profiling.arrays import Array, Feeds
 from profiling.graph.any_model import AnyModel
 from profiling.on_device.clock.run_clock import clock_of
-from profiling.on_device.timing_loop import rounds_for, time_interleaved
+from profiling.on_device.timing_loop import Rounds, calmest, rounds_for, run_interleaved
 from profiling.runtime.open_session import Runtime
 from profiling.stage_session import open_stage
 
 SESSIONS = 3  # where a session's memory lies makes a few percent: the middle one of some counts
+_MOST_SESSIONS = 9  # are taken where some share their core
+_PATIENCE_S = 10.0  # counts as measured before each session, so that it waits longer for a core of its own
 
 
 @dataclass(frozen=True)
@@ -40,15 +42,16 @@ class Turns:
 
 def take_turns(models: Sequence[tuple[AnyModel, Feeds]]) -> Turns:
     """Time models, each on a sample of its own, in turn; the first says how many rounds."""
-    found = []
-    for _ in range(SESSIONS):
+    clock = clock_of(1)
+    found: list[Rounds] = []
+    while len(found) < _MOST_SESSIONS and sum(not one.is_contended for one in found) < SESSIONS:
         sessions = [open_stage(model, Runtime()) for model, _ in models]
         calls = {
             number: partial(session.run, None, dict(feeds))
             for number, (session, (_, feeds)) in enumerate(zip(sessions, models, strict=True))
         }
-        rounds = rounds_for(calls[0], 0, clock_of(1))
-        seconds = time_interleaved(calls, rounds, clock_of(1))
-        found.append([seconds[number] for number in range(len(models))])
-    fewest = min(len(runs[0]) for runs in found)
-    return Turns(np.asarray([[model[:fewest] for model in runs] for runs in found]))
+        clock.wait_for_core(_PATIENCE_S)
+        found.append(run_interleaved(calls, rounds_for(calls[0], 0, clock), clock))
+    seconds = [[[run.seconds for run in one.of(key)] for key in one.kept] for one in calmest(found)]
+    fewest = min(len(runs[0]) for runs in seconds)
+    return Turns(np.asarray([[model[:fewest] for model in runs] for runs in seconds]))

@@ -8,6 +8,7 @@ short probes, one of each kind, tell: their ratio does not change with the core'
 
 from __future__ import annotations
 
+import bisect
 import contextlib
 import functools
 import itertools
@@ -20,12 +21,21 @@ import numpy as np
 
 _SIDE, _LENGTH = 32, 4096  # of the probes: about 15 microseconds each, and a few KiB
 _REPEATS = 3  # of which the quickest counts: an interrupt is in one of them at most
-# Seen on an Intel processor, over the least ratio: 0.9 to 1.2 alone, 1.3 to 2 with the other thread busy.
-_CONTENDED = 1.25
-_LOOKS = 30  # at first, before anything is called contended
-_PAUSE_S = 0.01
+# Seen on an Intel processor, over the ratio alone: up to 1.2 alone, 1.3 to 2 with the other thread busy.
+_CONTENDED = 1.3
+_LOOKS = 12  # at first, before anything is called contended
+_WRONG, _ONE_OF = 2, 200  # of the least ratios so many, or one of so many, may be errors of the clock
+_MOST_SEEN = 20_000
+_PAUSE_S = 0.025
 # How long is waited for a core of one's own: so long, and so many times as long as was measured.
 _LEAST_PATIENCE_S, _PATIENCE = 5.0, 3.0
+
+
+def _pause() -> float:
+    """Wait a moment; return the seconds that passed, which other work may lengthen."""
+    start = time.perf_counter()
+    time.sleep(_PAUSE_S)
+    return time.perf_counter() - start
 
 
 class CoreProbe:
@@ -35,38 +45,43 @@ class CoreProbe:
     ----------
     throughput, latency
         Return the seconds of the two probes: one that execution units limit, and one that waits for results.
-    sleep
-        Waits for so many seconds.
+    pause
+        Waits a moment.
     """
 
     def __init__(
         self,
         throughput: Callable[[], float],
         latency: Callable[[], float],
-        sleep: Callable[[float], object] = time.sleep,
+        pause: Callable[[], object] = _pause,
     ) -> None:
         self._probes = (throughput, latency)
-        self._least_s = [float("inf"), float("inf")]
-        self._sleep = sleep
+        self._seen: list[float] = []  # in order
+        self._pause = pause
 
     def is_contended(self) -> bool:
         """Return whether something else computes on this core now.
 
         What a core of one's own shows is the least that any call has seen; the first call looks longer.
         """
-        if self._least_s[0] == float("inf"):
+        if not self._seen:
             for _ in range(_LOOKS):
-                self._ratio()
-                self._sleep(_PAUSE_S)
-        return self._ratio() > _CONTENDED
+                self._look()
+                self._pause()
+        return self._look() > _CONTENDED * self._alone()
 
-    def _ratio(self) -> float:
-        """Return the probes' ratio over that of the least seconds that each has ever shown."""
-        now_s = [min(probe() for _ in range(_REPEATS)) for probe in self._probes]
-        self._least_s = [min(pair) for pair in zip(self._least_s, now_s)]
-        if not all(now_s) or not all(self._least_s):
-            return 1.0  # the clock is too coarse
-        return (now_s[0] / self._least_s[0]) / (now_s[1] / self._least_s[1])
+    def _look(self) -> float:
+        """Return the probes' ratio."""
+        busy_s, waiting_s = (min(probe() for _ in range(_REPEATS)) for probe in self._probes)
+        ratio = busy_s / waiting_s if waiting_s else 1.0  # the clock is too coarse
+        bisect.insort(self._seen, ratio)
+        if len(self._seen) > _MOST_SEEN:
+            del self._seen[1::2]  # what is left is spread alike
+        return ratio
+
+    def _alone(self) -> float:
+        """Return the ratio on a core of one's own: about the least, but for a few that clocks got wrong."""
+        return self._seen[max(_WRONG, len(self._seen) // _ONE_OF)]
 
 
 class OwnCore:
@@ -80,6 +95,8 @@ class OwnCore:
         Numbers of those that it may use, if it may be moved among them; else none.
     move_to
         Lets the calling thread run on these cores only.
+    pause
+        Waits a moment, and returns the seconds that passed.
     """
 
     def __init__(
@@ -87,13 +104,13 @@ class OwnCore:
         probe: CoreProbe,
         cores: Collection[int] = (),
         move_to: Callable[[Collection[int]], object] = lambda _: None,
-        sleep: Callable[[float], object] = time.sleep,
+        pause: Callable[[], float] = _pause,
     ) -> None:
         self._probe = probe
         self._cores = frozenset(cores)
         self._next = itertools.cycle(sorted(cores))
         self._move_to = move_to
-        self._sleep = sleep
+        self._pause = pause
         self._patience_s = _LEAST_PATIENCE_S
 
     def is_contended(self) -> bool:
@@ -116,8 +133,7 @@ class OwnCore:
                 self._move_to({next(self._next)})
                 if not self.is_contended():
                     break
-            self._sleep(_PAUSE_S)
-            self._patience_s -= _PAUSE_S
+            self._patience_s -= self._pause()
         return waited
 
     @contextlib.contextmanager
