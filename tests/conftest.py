@@ -11,6 +11,8 @@ from longest_files import LONGEST_FILES
 from prepared_models import Prepared
 from repository import ROOT
 
+from profiling.on_device.clock import core_contention
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--golden", action="store_true", help="write the golden files anew")
@@ -37,6 +39,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session", autouse=True)
 def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
     os.environ["XDG_CACHE_HOME"] = str(tmp_path_factory.mktemp("cache"))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_patience() -> None:
+    """Take seconds as they come: no test is about how true they are."""
+    core_contention._PATIENCE = core_contention.Patience(0.0, 0.0)
 
 
 @pytest.fixture(autouse=True)

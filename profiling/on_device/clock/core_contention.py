@@ -15,7 +15,7 @@ import itertools
 import os
 import time
 from collections.abc import Collection, Iterator
-from typing import Callable
+from typing import Callable, NamedTuple
 
 import numpy as np
 
@@ -27,8 +27,6 @@ _LOOKS = 12  # at first, before anything is called contended
 _WRONG, _ONE_OF = 2, 200  # of the least ratios so many, or one of so many, may be errors of the clock
 _MOST_SEEN = 20_000
 _PAUSE_S = 0.025
-# How long is waited for a core of one's own: so long, and so many times as long as was measured.
-_LEAST_PATIENCE_S, _PATIENCE = 5.0, 3.0
 
 
 def _pause() -> float:
@@ -36,6 +34,24 @@ def _pause() -> float:
     start = time.perf_counter()
     time.sleep(_PAUSE_S)
     return time.perf_counter() - start
+
+
+class Patience(NamedTuple):
+    """How long is waited for a core of one's own.
+
+    Parameters
+    ----------
+    least_s
+        In any case, all times together.
+    per_measured_s
+        Seconds more per second that was measured.
+    """
+
+    least_s: float = 5.0
+    per_measured_s: float = 1.0
+
+
+_PATIENCE = Patience()  # of this process
 
 
 class CoreProbe:
@@ -97,6 +113,8 @@ class OwnCore:
         Lets the calling thread run on these cores only.
     pause
         Waits a moment, and returns the seconds that passed.
+    patience
+        How long is waited.
     """
 
     def __init__(
@@ -105,13 +123,15 @@ class OwnCore:
         cores: Collection[int] = (),
         move_to: Callable[[Collection[int]], object] = lambda _: None,
         pause: Callable[[], float] = _pause,
+        patience: Patience = _PATIENCE,
     ) -> None:
         self._probe = probe
         self._cores = frozenset(cores)
         self._next = itertools.cycle(sorted(cores))
         self._move_to = move_to
         self._pause = pause
-        self._patience_s = _LEAST_PATIENCE_S
+        self._patience = patience
+        self._left_s = patience.least_s
 
     def is_contended(self) -> bool:
         """Return whether something else computes on this core now."""
@@ -125,15 +145,15 @@ class OwnCore:
         measured_s
             Seconds that were measured since the last call: they lengthen patience.
         """
-        self._patience_s += _PATIENCE * measured_s
+        self._left_s += self._patience.per_measured_s * measured_s
         waited = False
-        while self._patience_s > 0 and self.is_contended():
+        while self._left_s > 0 and self.is_contended():
             waited = True
             if self._cores:
                 self._move_to({next(self._next)})
                 if not self.is_contended():
                     break
-            self._patience_s -= self._pause()
+            self._left_s -= self._pause()
         return waited
 
     @contextlib.contextmanager
@@ -156,8 +176,9 @@ def own_core(*, moves: bool) -> OwnCore:
         Whether the calling thread may be moved, as it computes alone.
     """
     if not moves or not hasattr(os, "sched_setaffinity"):
-        return OwnCore(_core_probe())
-    return OwnCore(_core_probe(), os.sched_getaffinity(0), functools.partial(os.sched_setaffinity, 0))
+        return OwnCore(_core_probe(), patience=_PATIENCE)
+    move_to = functools.partial(os.sched_setaffinity, 0)
+    return OwnCore(_core_probe(), os.sched_getaffinity(0), move_to, patience=_PATIENCE)
 
 
 @functools.cache
