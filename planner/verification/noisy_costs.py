@@ -40,11 +40,15 @@ def of_costs_text(noisy: Sequence[NoisyCosts], doubt: CostDoubt | None = None) -
     >>> row = NoisyCosts(device="camera", spread=0.23, clock="cpu", disturbed=0.4, waiting=2.0)
     >>> of_costs_text([row])
     ' for noisy costs (spread 23%)'
+    >>> of_costs_text([NoisyCosts(device="camera", spread=0.03, clock="cpu", contended=0.6)])
+    ' for noisy costs (spread 3%, 60% of runs on a shared core)'
     """
     if not noisy:
         return " for costs in doubt" if doubt else ""
-    spread = max(row.spread for row in noisy)
-    return f" for noisy costs (spread {spread:.0%})" + (" in doubt" if doubt else "")
+    spread = f"spread {max(row.spread for row in noisy):.0%}"
+    contended = max(row.contended or 0.0 for row in noisy)
+    why = f"{spread}, {contended:.0%} of runs on a shared core" if are_contended(contended) else spread
+    return f" for noisy costs ({why})" + (" in doubt" if doubt else "")
 
 
 def noisy_costs_text(noisy: Sequence[NoisyCosts]) -> str:
@@ -53,7 +57,7 @@ def noisy_costs_text(noisy: Sequence[NoisyCosts]) -> str:
         return ""
     return (
         f"costs are noisy: {'; '.join(map(_spread_text, noisy))}; plan again on a machine that does less "
-        "else, with more profiling.rounds"
+        "else, or whose cores no other guest shares, with more profiling.rounds"
     )
 
 

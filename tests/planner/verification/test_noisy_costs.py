@@ -17,6 +17,7 @@ from profiling.on_device.clock.run_clock import CPU, WALL
 CALM = made_latency(spread=0.02)
 BUSY = replace(CALM, spread=0.23, noisy=True, clock=CPU, disturbed=0.4, waiting=2.5)
 NOISY = NoisyCosts(device="camera", spread=0.23, clock=CPU, disturbed=0.4, waiting=2.5)
+CONTENDED = NoisyCosts(device="server", spread=0.03, clock=CPU, contended=0.6)
 DOUBT = CostDoubt(predicted=0.8, measured=1.0, low=0.99, high=1.02, difference=0.25)
 
 
@@ -38,6 +39,7 @@ def test_of_several_models_the_runs_that_spread_farthest_count():
         ((), DOUBT, " for costs in doubt"),
         ((NOISY,), None, " for noisy costs (spread 23%)"),
         ((NOISY,), DOUBT, " for noisy costs (spread 23%) in doubt"),
+        ((CONTENDED,), None, " for noisy costs (spread 3%, 60% of runs on a shared core)"),
     ],
 )
 def test_a_status_never_stands_alone_where_costs_are_noisy_or_in_doubt(noisy, doubt, text):
@@ -50,6 +52,8 @@ def test_a_sentence_says_why_costs_are_noisy():
     assert "the processor time of fp32 runs of camera spreads by 23%, and 40% of them were disturbed" in text
     assert "; the wall-clock time of fp32 runs of server spreads by 50%; plan again" in text
     assert noisy_costs_text(()) == ""
+    text = noisy_costs_text((CONTENDED,))
+    assert "spreads by 3%, and 60% of those that count shared their core with other work" in text
 
 
 def test_a_comparison_begins_with_it():

@@ -11,7 +11,7 @@ from profiling.on_device.latency_record import LatencyRecord
 from profiling.on_device.measured_record import stage_overheads
 from profiling.on_device.measuring_flow import measure, wire_costs
 from profiling.on_device.onnx_runtime_bundle import BundleSessions
-from profiling.on_device.robust_statistics import are_noisy, relative_iqr
+from profiling.on_device.robust_statistics import are_contended, are_noisy, relative_iqr
 from profiling.precision import Precision
 from profiling.runtime.open_session import Runtime
 
@@ -58,8 +58,8 @@ def test_mixed_models_run_half_as_often(record, bundle):
     assert len(record.runs_s[Precision.INT8]) == ROUNDS
 
 
-def test_costs_are_noisy_where_the_fp32_runs_are(record):
-    assert record.noisy == are_noisy(record.runs_s["fp32"])
+def test_costs_are_noisy_where_the_fp32_runs_are_or_where_they_shared_their_core(record):
+    assert record.noisy == (are_noisy(record.runs_s["fp32"]) or are_contended(record.contended))
     assert record.spread == relative_iqr(record.runs_s["fp32"])
 
 

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from profiling.on_device.robust_statistics import (
+    are_contended,
     are_enough,
     are_noisy,
     interquartile_mean,
@@ -73,3 +74,13 @@ def test_what_takes_longer_is_timed_less_often(run_s, rounds):
 @pytest.mark.parametrize(("rounds", "sessions"), [(1, 1), (4, 1), (8, 2), (13, 3), (20, 5), (100, 5)])
 def test_many_rounds_are_divided_among_sessions(rounds, sessions):
     assert session_count(rounds) == sessions
+
+
+def test_runs_are_of_another_pace_where_more_than_a_quarter_shared_their_core():
+    assert [are_contended(share) for share in (None, 0.0, 0.25, 0.26, 1.0)] == [False] * 3 + [True] * 2
+
+
+def test_sessions_that_shared_their_core_lengthen_the_search_up_to_seven():
+    assert not are_enough([1.0, 1.0], taken=6)
+    assert are_enough([1.0], taken=7)
+    assert are_enough([1.0] * 3, taken=5)

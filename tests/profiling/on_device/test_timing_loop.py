@@ -6,9 +6,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from profiling.latency.stage_cuts import stage_models
-from profiling.on_device.clock.run_clock import CPU, WALL, RunClock, clock_of
+from profiling.on_device.clock.run_clock import CPU, WALL, RunClock, RunTime, clock_of
 from profiling.on_device.timing_loop import (
     InterleavedTimer,
+    Round,
+    Rounds,
+    calmest,
     median_ratio,
     rounds_for,
     run_interleaved,
@@ -126,3 +129,17 @@ def test_stages_are_fed_what_stages_before_them_give(residual):
     ratios = time_stages([whole] * len(stages), stages, residual.samples[0], 2, clock_of(1))
     assert len(ratios) == len(graph.units)
     assert all(ratio > 0 for ratio in ratios)
+
+
+def session(*contended: bool) -> Rounds:
+    taken = [Round({"a": RunTime(1.0, is_contended=each)}, is_calm=True, is_warm=True) for each in contended]
+    return Rounds(taken, {"a": range(len(taken))})
+
+
+def test_sessions_that_had_their_core_to_themselves_count_if_there_are_some():
+    shared, own = session(True, True, False), session(False, False, False, True)
+    assert shared.is_contended
+    assert not own.is_contended
+    assert calmest([shared, own, shared]) == [own]
+    assert calmest([shared, shared]) == [shared, shared]
+    assert calmest([]) == []
