@@ -15,7 +15,7 @@ from profiling.stage_session import open_stage
 
 SESSIONS = 3  # where a session's memory lies makes a few percent: the middle one of some counts
 _MOST_SESSIONS = 9  # are taken where some share their core
-_PATIENCE_S = 20.0  # counts as measured before each session, so that it waits longer for a core of its own
+_PATIENCE_S = 8.0  # counts as measured before each session, so that it waits longer for a core of its own
 
 
 @dataclass(frozen=True)

@@ -100,6 +100,24 @@ class CoreProbe:
         return self._seen[max(_WRONG, len(self._seen) // _ONE_OF)]
 
 
+class CoreChoice:
+    """The cores on which the calling thread may run; none where the system lets no thread choose.
+
+    It stays where it is where the system refuses a choice.
+    """
+
+    def allowed(self) -> frozenset[int]:
+        """Return the numbers of the cores on which the thread may run."""
+        with contextlib.suppress(AttributeError, OSError):
+            return frozenset(os.sched_getaffinity(0))
+        return frozenset()
+
+    def allow(self, cores: Collection[int]) -> None:
+        """Let the thread run on these cores only."""
+        with contextlib.suppress(OSError):
+            os.sched_setaffinity(0, cores)
+
+
 class OwnCore:
     """Gets the calling thread a core on which nothing else computes, by waiting and by moving.
 
@@ -107,10 +125,8 @@ class OwnCore:
     ----------
     probe
         Of the core on which the thread is.
-    cores
-        Numbers of those that it may use, if it may be moved among them; else none.
-    move_to
-        Lets the calling thread run on these cores only.
+    choice
+        Of a thread that may be moved among its cores, as it computes alone.
     pause
         Waits a moment, and returns the seconds that passed.
     patience
@@ -120,15 +136,13 @@ class OwnCore:
     def __init__(
         self,
         probe: CoreProbe,
-        cores: Collection[int] = (),
-        move_to: Callable[[Collection[int]], object] = lambda _: None,
+        choice: CoreChoice | None = None,
         pause: Callable[[], float] = _pause,
         patience: Patience = _PATIENCE,
     ) -> None:
         self._probe = probe
-        self._cores = frozenset(cores)
-        self._next = itertools.cycle(sorted(cores))
-        self._move_to = move_to
+        self._choice = choice
+        self._others: Iterator[int] | None = None  # while the thread may be moved
         self._pause = pause
         self._patience = patience
         self._left_s = patience.least_s
@@ -149,8 +163,8 @@ class OwnCore:
         waited = False
         while self._left_s > 0 and self.is_contended():
             waited = True
-            if self._cores:
-                self._move_to({next(self._next)})
+            if self._choice is not None and self._others is not None:
+                self._choice.allow({next(self._others)})
                 if not self.is_contended():
                     break
             self._left_s -= self._pause()
@@ -158,12 +172,17 @@ class OwnCore:
 
     @contextlib.contextmanager
     def visited(self) -> Iterator[None]:
-        """Leave the thread free to run on all its cores afterwards."""
+        """Let `wait` move the thread, and leave it free to run on all its cores afterwards."""
+        cores = self._choice.allowed() if self._choice is not None else frozenset()
+        if self._choice is None or not cores:
+            yield
+            return
+        self._others = itertools.cycle(sorted(cores))
         try:
             yield
         finally:
-            if self._cores:
-                self._move_to(self._cores)
+            self._others = None
+            self._choice.allow(cores)
 
 
 @functools.cache
@@ -175,10 +194,7 @@ def own_core(*, moves: bool) -> OwnCore:
     moves
         Whether the calling thread may be moved, as it computes alone.
     """
-    if not moves or not hasattr(os, "sched_setaffinity"):
-        return OwnCore(_core_probe(), patience=_PATIENCE)
-    move_to = functools.partial(os.sched_setaffinity, 0)
-    return OwnCore(_core_probe(), os.sched_getaffinity(0), move_to, patience=_PATIENCE)
+    return OwnCore(_core_probe(), CoreChoice() if moves else None, patience=_PATIENCE)
 
 
 @functools.cache

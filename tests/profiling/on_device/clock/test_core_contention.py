@@ -10,7 +10,7 @@ from fake_run_clock import FakeRunClock
 from hypothesis import given
 from hypothesis import strategies as st
 
-from profiling.on_device.clock.core_contention import CoreProbe, OwnCore, own_core
+from profiling.on_device.clock.core_contention import CoreChoice, CoreProbe, OwnCore, own_core
 from profiling.on_device.clock.run_clock import CPU, clock_of
 from profiling.on_device.timing_loop import run_interleaved
 
@@ -32,13 +32,16 @@ class FakeMachine:
         self.probe = CoreProbe(self.throughput, self.latency, self.pause)
 
     def own_core(self, *, moves: bool = True) -> OwnCore:
-        return OwnCore(self.probe, range(len(self.contended)) if moves else (), self.move, self.pause)
+        return OwnCore(self.probe, self if moves else None, self.pause)
+
+    def allowed(self) -> frozenset[int]:
+        return frozenset(range(len(self.contended)))
 
     def pause(self) -> float:
         self.step += 1
         return 0.025
 
-    def move(self, cores) -> None:
+    def allow(self, cores) -> None:
         self.moves.append(set(cores))
         self.core = min(cores)
 
@@ -101,9 +104,10 @@ def test_a_contended_core_is_left_for_another_one():
     own = machine.own_core()
     assert not own.wait()
     machine.step = 60
-    assert own.wait()
-    assert machine.core == 1
-    assert not own.wait()
+    with own.visited():
+        assert own.wait()
+        assert machine.core == 1
+        assert not own.wait()
 
 
 def test_a_thread_may_run_anywhere_again_afterwards():
@@ -122,7 +126,8 @@ def test_where_no_core_is_calm_it_waits_until_one_is(moves):
     own = machine.own_core(moves=moves)
     own.wait()
     machine.step = 60
-    assert own.wait()
+    with own.visited():
+        assert own.wait()
     assert machine.step == 120
     assert bool(machine.moves) == moves
 
@@ -179,3 +184,24 @@ def test_timing_leaves_the_cores_of_a_thread_as_they_were():
     before = os.sched_getaffinity(0)
     run_interleaved({"a": lambda: None}, 3, clock_of(1))
     assert os.sched_getaffinity(0) == before
+
+
+def test_a_thread_that_no_one_may_move_waits_where_it_is(monkeypatch):
+    def refuse(*_: object) -> None:
+        raise PermissionError
+
+    monkeypatch.setattr(os, "sched_setaffinity", refuse, raising=False)
+    monkeypatch.setattr(os, "sched_getaffinity", refuse, raising=False)
+    assert CoreChoice().allowed() == frozenset()
+    CoreChoice().allow({0})
+    monkeypatch.delattr(os, "sched_getaffinity")
+    assert CoreChoice().allowed() == frozenset()
+
+
+def test_outside_of_a_visit_a_thread_is_not_moved():
+    machine = FakeMachine([[*CALM_LOOK, True], [*CALM_LOOK, False]])
+    own = machine.own_core()
+    own.wait()
+    machine.step = 60
+    assert own.wait()
+    assert machine.moves == []
