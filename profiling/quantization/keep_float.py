@@ -3,9 +3,9 @@
 Between a DequantizeLinear and a QuantizeLinear, ONNX Runtime (since 1.21, its pass WeightBiasQuantization)
 turns the float weight of a Conv, ConvTranspose or Gemm into int8 with one scale for the whole tensor, which
 can cost more accuracy than all planned quantization together. Its pass QDQPropagation moves a QuantizeLinear
-up or a DequantizeLinear down through a MaxPool, whose kernel for integers takes up to 40 times as long as
-that for floats. Both look for one scale; the same scale once per channel gives the same numbers and is
-left alone.
+up or a DequantizeLinear down through a Reshape to such an operator, or through a MaxPool, whose kernel for
+integers takes up to 40 times as long as that for floats. Both look for one scale; the same scale once per
+channel gives the same numbers and is left alone.
 
 Where all that an operator reads is dequantized and all that it writes is quantized, its pass
 QDQSelectorAction takes the integer kernel, even where that computes something else (an AveragePool that
@@ -57,7 +57,7 @@ def keep_float(
         if node.name in quantized:
             continue
         if node.op_type in _WEIGHTED and guard.has_float_weight(node):
-            guard.read_per_channel(node)
+            guard.read_per_channel(guard.first(node, quantized))
         if node.op_type == _POOL:
             guard.read_per_channel(guard.first(node, quantized))
             for quantizer in list(guard.quantizers_behind(node, quantized)):

@@ -16,7 +16,7 @@ from repository import ROOT
 _SITE = """
 import os, signal
 for module, names in {
-    os: ("fork", "setpgid", "WIFSIGNALED", "WTERMSIG", "sched_getaffinity"),
+    os: ("fork", "setpgid", "WIFSIGNALED", "WTERMSIG", "sched_getaffinity", "sched_setaffinity"),
     signal: ("SIGHUP", "SIGKILL", "SIGALRM", "setitimer", "ITIMER_REAL", "pthread_sigmask"),
 }.items():
     for name in names:

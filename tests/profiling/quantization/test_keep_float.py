@@ -74,6 +74,52 @@ def test_a_float_unit_between_int8_ones_computes_in_float(chain, tmp_path, op_ty
         assert sorted(ops) == sorted(want_ops)
 
 
+_MOVED = """
+<ir_version: 8, opset_import: ["" : 17]>
+moved (float[1, 6, 24] x) => (float[1, 6, 5] y)
+<float[24, 24] w1, float[24, 24] w2, float[24] b2, float[24, 5] w3, int64[2] rows, int64[3] back>
+{
+    h = MatMul (x, w1)
+    r = Relu (h)
+    f = Reshape (r, rows)
+    g = Gemm (f, w2, b2)
+    m = Reshape (g, back)
+    y = MatMul (m, w3)
+}
+"""
+
+
+def moved(folder: Path) -> Prepared:
+    model = with_weights(_MOVED)
+    for tensor in model.graph.initializer:
+        if tensor.name == "rows":
+            tensor.CopyFrom(onnx.numpy_helper.from_array(np.array([6, 24]), "rows"))
+        if tensor.name == "back":
+            tensor.CopyFrom(onnx.numpy_helper.from_array(np.array([1, 6, 24]), "back"))
+        if tensor.name == "w2":
+            weight = onnx.numpy_helper.to_array(tensor).copy()
+            weight[0] *= 50
+            tensor.CopyFrom(onnx.numpy_helper.from_array(weight, tensor.name))
+    return Prepared(model, folder, "moved")
+
+
+@pytest.mark.parametrize("is_guarded", [True, False])
+def test_a_float_unit_computes_in_float_where_scales_are_moved_to_it(tmp_path, monkeypatch, is_guarded):
+    """Without the guard behind a Reshape, the runtime still quantizes its weight."""
+    if not is_guarded:
+        monkeypatch.setattr(guard._Guard, "first", lambda self, node, quantized: node)
+    one = moved(tmp_path)
+    nodes = {node.name: node.op_type for node in one.graph.model.graph.node}
+    floats = [name for name, op_type in nodes.items() if op_type in ("Gemm", "Reshape")]
+    int8 = [name for name in one.graph.quantizable_nodes if name not in floats]
+    assert "Gemm" in nodes.values()
+    assert len(int8) > 1
+    model = quantize(one.graph.model, one.calibration.of(int8), one.calibration.ranges)
+    got, _ = run(model, one.samples[0], tmp_path)
+    want, _ = run(model, one.samples[0], tmp_path, disable=True)
+    assert np.allclose(got, want, rtol=1e-5, atol=1e-6) == is_guarded
+
+
 def test_the_runtime_still_quantizes_unguarded_weights(chain, tmp_path, monkeypatch):
     """If this fails, the runtime has learned to leave weights alone, and the guard can go."""
     monkeypatch.setattr("profiling.quantization.qdq_model.keep_float", lambda *_: None)
