@@ -108,14 +108,16 @@ class CoreChoice:
 
     def allowed(self) -> frozenset[int]:
         """Return the numbers of the cores on which the thread may run."""
-        with contextlib.suppress(AttributeError, OSError):
-            return frozenset(os.sched_getaffinity(0))
+        if hasattr(os, "sched_getaffinity"):
+            with contextlib.suppress(OSError):
+                return frozenset(os.sched_getaffinity(0))
         return frozenset()
 
     def allow(self, cores: Collection[int]) -> None:
         """Let the thread run on these cores only."""
-        with contextlib.suppress(OSError):
-            os.sched_setaffinity(0, cores)
+        if hasattr(os, "sched_setaffinity"):
+            with contextlib.suppress(OSError):
+                os.sched_setaffinity(0, cores)
 
 
 class OwnCore:
