@@ -55,14 +55,17 @@ class FixedCosts:
             return scenario
         before = parse_scenario(bytes(self.plan.scenario))
         found = {device.name: device.precisions for device in before.devices}
+        named = {precision for device in scenario.devices for precision in device.precisions or ()}
+        named |= {precision for own in found.values() for precision in own or ()}
+        wanted = named | set(before.offered_precisions)
+        # What all devices are offered stays with the scenario: a plan of it is recognized by that.
+        others = None if named <= set(before.offered_precisions) else before.offered_precisions
         devices = tuple(
-            device.model_copy(update={"precisions": found[device.name] or before.offered_precisions})
+            device.model_copy(update={"precisions": found[device.name] or others})
             if device.precisions is None and device.name in found
             else device
             for device in scenario.devices
         )
-        named = {precision for device in devices for precision in device.precisions or ()}
-        wanted = named | set(before.offered_precisions)
         precisions = tuple(p for p in scenario.offered_precisions if p in wanted)
         return scenario.model_copy(update={"precisions": precisions, "devices": devices})
 
