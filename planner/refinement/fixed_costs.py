@@ -60,9 +60,14 @@ class FixedCosts:
         wanted = named | set(before.offered_precisions)
         # What all devices are offered stays with the scenario: a plan of it is recognized by that.
         others = None if named <= set(before.offered_precisions) else before.offered_precisions
-        devices = tuple(
-            device.model_copy(update={"precisions": found[device.name] or others})
+        own = {
+            device.name: found[device.name] or others
+            for device in scenario.devices
             if device.precisions is None and device.name in found
+        }
+        devices = tuple(
+            device.model_copy(update={"precisions": precisions})
+            if (precisions := own.get(device.name)) is not None
             else device
             for device in scenario.devices
         )

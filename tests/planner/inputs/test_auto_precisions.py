@@ -134,7 +134,6 @@ def test_a_cached_run_leaves_out_the_same(tmp_path, ratios):
     before = prepare(scenario(tmp_path))
     ratios[Precision.INT16] = (0.1, 0.0)
     after = prepare(scenario(tmp_path))
-    assert json.loads(bytes(after.scenario)) == json.loads(bytes(before.scenario))
     assert after.tried_precisions == before.tried_precisions
     assert after.scenario == before.scenario
     other = scenario(tmp_path, devices=[{"name": "a", "threads": 2}])
@@ -251,10 +250,8 @@ def test_a_plan_is_made_again_with_the_precisions_that_it_had(planned, monkeypat
 def test_a_plan_is_recognized_as_of_the_scenario_that_it_was_made_of(planned):
     given, folder = planned
     fixed = read_fixed_costs(folder)
-    before = parse_scenario(bytes(fixed.plan.scenario))
     again = fixed.with_precisions(given)
-    assert [device.precisions for device in again.devices] == [None] * len(again.devices)
-    assert again.precisions == before.precisions
+    assert json.loads(dump_scenario(again)) == json.loads(bytes(fixed.plan.scenario))
 
 
 @pytest.mark.usefixtures("ratios")
