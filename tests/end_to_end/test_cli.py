@@ -20,6 +20,7 @@ from npz_archives import arrays_of
 from onnx import checker
 from quickstart_settings import CUT, FAST
 from repository import QUICKSTART, ROOT
+from terminal_text import without_progress
 
 import planner.output.plan_folder as output_module
 from planner.cli.commands import main
@@ -36,7 +37,7 @@ def call(capsys):
         with pytest.raises(SystemExit) as done:
             main([str(a) for a in arguments])
         captured = capsys.readouterr()
-        return done.value.code, captured.out, captured.err
+        return done.value.code, captured.out, without_progress(captured.err)
 
     return run
 

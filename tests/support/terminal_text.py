@@ -14,6 +14,11 @@ def printed(what: RenderableType, width: int = 220) -> str:
     return text.getvalue()
 
 
+def without_progress(err: str) -> str:
+    """Return what stderr got but for lines of progress, which depend on how long it took."""
+    return "".join(row for row in err.splitlines(keepends=True) if not row.endswith(" s in all\n"))
+
+
 def check_golden(text: str, path: Path, request: pytest.FixtureRequest) -> None:
     """Hold a text against a golden file, or write that anew where `--golden` is given."""
     text = "".join(f"{row.rstrip()}\n" for row in text.splitlines())
