@@ -95,7 +95,7 @@ def _with_shared(model: LitertModel, part: Collection[int], shared: Collection[i
     """Return a part's operators and its copies of shared ones, in running order."""
     chosen, pending = set(part), list(part)
     while pending:
-        for tensor in tensors_of(model.operators[pending.pop()].inputs):
+        for tensor in model.reads[pending.pop()]:
             writer = model.writers.get(tensor)
             if writer is not None and writer in shared and writer not in chosen:
                 chosen.add(writer)
@@ -122,12 +122,12 @@ def _due(
 def _read(model: LitertModel, operators: Sequence[int]) -> list[int]:
     """Return the tensors that operators need and none of them writes."""
     written = set(_written(model, operators))
-    read = dict.fromkeys(t for number in operators for t in tensors_of(model.operators[number].inputs))
+    read = dict.fromkeys(t for number in operators for t in model.reads[number])
     return [t for t in read if t not in written and not model.is_constant(t) and not model.is_variable(t)]
 
 
 def _written(model: LitertModel, operators: Sequence[int]) -> list[int]:
-    return [tensor for number in operators for tensor in tensors_of(model.operators[number].outputs)]
+    return [tensor for number in operators for tensor in model.writes[number]]
 
 
 def _check_together(model: LitertModel, parts: Sequence[Collection[int]], shared: Collection[int]) -> None:

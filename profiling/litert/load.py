@@ -54,6 +54,16 @@ class LitertModel:
         return list(listed(self.graph.operators))
 
     @cached_property
+    def reads(self) -> tuple[tuple[int, ...], ...]:
+        """The tensors that each operator reads."""
+        return tuple(tuple(tensors_of(operator.inputs)) for operator in self.operators)
+
+    @cached_property
+    def writes(self) -> tuple[tuple[int, ...], ...]:
+        """The tensors that each operator writes."""
+        return tuple(tuple(tensors_of(operator.outputs)) for operator in self.operators)
+
+    @cached_property
     def op_types(self) -> tuple[str, ...]:
         """The name of each operator's type; custom ones by their own name."""
         codes = [op_type(code) for code in listed(self.tables.operatorCodes)]
@@ -63,18 +73,14 @@ class LitertModel:
     def op_names(self) -> tuple[str, ...]:
         """A name for each operator: that of its first output, or its type and number."""
         return tuple(
-            self.names[written[0]] if (written := tensors_of(operator.outputs)) else f"{kind}_{number}"
-            for number, (operator, kind) in enumerate(zip(self.operators, self.op_types, strict=True))
+            self.names[written[0]] if written else f"{kind}_{number}"
+            for number, (written, kind) in enumerate(zip(self.writes, self.op_types, strict=True))
         )
 
     @cached_property
     def writers(self) -> dict[int, int]:
         """Index of a tensor -> of the operator that writes it."""
-        return {
-            tensor: number
-            for number, operator in enumerate(self.operators)
-            for tensor in tensors_of(operator.outputs)
-        }
+        return {tensor: number for number, written in enumerate(self.writes) for tensor in written}
 
     def element_type(self, tensor: int) -> ElementType:
         """Return the element type of a tensor."""

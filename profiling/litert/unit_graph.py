@@ -176,7 +176,7 @@ def _groups(model: LitertModel, shared: frozenset[int]) -> list[tuple[int, ...]]
     order = nx.DiGraph()
     order.add_nodes_from(number for number in range(len(model.operators)) if number not in shared)
     for number in order:
-        for tensor in tensors_of(model.operators[number].inputs):
+        for tensor in model.reads[number]:
             writer = model.writers.get(tensor)
             if writer is not None and writer not in shared:
                 order.add_edge(writer, number)
@@ -200,7 +200,7 @@ def _weight_tensors(
         weights: dict[int, int] = {}  # by buffer: tensors may share one
         pending = list(group)
         while pending:
-            for tensor in tensors_of(model.operators[pending.pop()].inputs):
+            for tensor in model.reads[pending.pop()]:
                 writer = model.writers.get(tensor)
                 if writer in shared and writer not in counted:
                     counted.add(writer)
@@ -230,14 +230,14 @@ class _Source:
 
 
 def _source(model: LitertModel, groups: Sequence[Sequence[int]], shared: frozenset[int]) -> _Source:
-    written = [t for group in groups for number in group for t in tensors_of(model.operators[number].outputs)]
+    written = [t for group in groups for number in group for t in model.writes[number]]
     return _Source(model, frozenset((*model.inputs.values(), *written)), shared, _readers(model))
 
 
 def _unit(source: _Source, index: int, group: Sequence[int], weights: Sequence[int]) -> Unit:
     model = source.model
-    written = [t for number in group for t in tensors_of(model.operators[number].outputs)]
-    read = dict.fromkeys(t for number in group for t in tensors_of(model.operators[number].inputs))
+    written = [t for number in group for t in model.writes[number]]
+    read = dict.fromkeys(t for number in group for t in model.reads[number])
     inputs = [t for t in read if t not in written and t in source.handed_over]
     outputs = [t for t in written if source.readers.get(t, set()) - set(group)]
     op_types = tuple(model.op_types[number] for number in group)

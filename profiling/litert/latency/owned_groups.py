@@ -5,7 +5,6 @@ from typing import NamedTuple
 
 from profiling.litert.latency.time_in_place import Groups
 from profiling.litert.quantize import QuantizedModel
-from profiling.litert.table_access import tensors_of
 from profiling.on_device.kernels import UNKNOWN_OWNER, Owner, OwnerKind
 from profiling.on_device.measurement_order import SwitchTensor
 
@@ -42,7 +41,7 @@ def owned_groups(parted: QuantizedModel, switches: Sequence[SwitchTensor]) -> Ow
 def _conversions(parted: QuantizedModel, index_of: dict[str, int]) -> Iterator[tuple[int, Owner]]:
     model = parted.model
     for number, name in parted.conversions.items():
-        source = tensors_of(model.operators[number].inputs)[0]
+        source = model.reads[number][0]
         # Between two kinds of integers a conversion costs what one from the coarser to float does.
         is_float = model.element_type(source).name == "float32"
         kind = OwnerKind.QUANTIZE if is_float else OwnerKind.DEQUANTIZE

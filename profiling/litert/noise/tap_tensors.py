@@ -1,6 +1,5 @@
 """Where noise of a `.tflite` model adds up: at outputs, or before a last function that squashes numbers."""
 
-from profiling.litert.table_access import tensors_of
 from profiling.litert.unit_graph import LitertGraph
 from profiling.noise.noise_taps import Tap
 
@@ -27,7 +26,7 @@ def _tap(graph: LitertGraph, output: str) -> Tap:
         # SPLIT reads its axis first.
         read = [
             t
-            for t in tensors_of(model.operators[writer].inputs)
+            for t in model.reads[writer]
             if model.element_type(t).name == "float32" and not model.is_constant(t)
         ]
         if kind not in _AXES.keys() | _PASSING or not read:

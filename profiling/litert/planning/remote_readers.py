@@ -13,7 +13,7 @@ from typing import Any
 from profiling.litert.flatbuffer import Tables
 from profiling.litert.load import LitertModel, unique_name
 from profiling.litert.quantize import QuantizedModel
-from profiling.litert.table_access import builtin_code, listed, tensors_of
+from profiling.litert.table_access import builtin_code, listed
 from profiling.litert.unit_graph import LitertGraph
 
 _DEQUANTIZE, _VERSION = 6, 2  # of the operator; its second version takes int8
@@ -47,7 +47,7 @@ def with_integers_read(
 
 def _rounds_floats(model: LitertModel, number: int) -> bool:
     """Whether an operator makes integers of floats; a QUANTIZE may also bring integers to another scale."""
-    read = tensors_of(model.operators[number].inputs)[0]
+    read = model.reads[number][0]
     return model.op_types[number] == "QUANTIZE" and model.element_type(read).name == "float32"
 
 
@@ -90,14 +90,14 @@ def _reading_floats(
         for unit in units
         if name in graph.units[unit].inputs
         for number in parted.operators[unit]
-        if number not in parted.conversions and tensor in tensors_of(model.operators[number].inputs)
+        if number not in parted.conversions and tensor in model.reads[number]
     ]
 
 
 def _read_back(parted: QuantizedModel, name: str, quantizer: int, readers: Collection[int]) -> QuantizedModel:
     """Return the model in which some operators read a tensor behind a DEQUANTIZE of its integers."""
     model = parted.model
-    integers = tensors_of(model.operators[quantizer].outputs)[0]
+    integers = model.writes[quantizer][0]
     floats = model.names.index(name)
     tables, graph = copy.copy(model.tables), copy.copy(model.graph)
     added = len(graph.tensors)
