@@ -10,7 +10,7 @@ import numpy as np
 from planner.plan.plan_record import StagePercentiles
 from profiling.arrays import Feeds
 from profiling.graph.any_model import AnyModel
-from profiling.on_device.timing_loop import median_ratio, rounds_for, stage_runs
+from profiling.on_device.timing_loop import median_ratio, rounds_for, time_chain
 from profiling.runtime.open_session import Runtime
 from profiling.runtime_names import TENSORFLOW
 from profiling.stage_session import open_stage, runtime_of_model
@@ -31,11 +31,14 @@ class StageRatios:
         Each run over the median of the fp32 model's; none where a runtime tells the median alone.
     fp32_s
         That median; 0 likewise.
+    is_contended
+        Whether many of the runs shared their core.
     """
 
     middle: float
     runs: tuple[float, ...] = ()
     fp32_s: float = 0.0
+    is_contended: bool = False
 
 
 def ratios_to_whole(
@@ -56,14 +59,15 @@ def ratios_to_whole(
     whole = open_stage(source, runtime)
     sessions = [open_stage(model, runtime) for model in stages]
     rounds = rounds_for(partial(whole.run, None, dict(feeds)), 0, runtime.clock)
-    found = stage_runs([whole] * len(sessions), sessions, feeds, rounds, runtime.clock, given)
+    found = time_chain([whole] * len(sessions), sessions, feeds, rounds, runtime.clock, given)
     return [
         StageRatios(
             median_ratio(one.seconds, one.whole_s),
             tuple(float(seconds / np.median(one.whole_s)) for seconds in one.seconds),
             float(np.median(one.whole_s)),
+            found.is_contended,
         )
-        for one in found
+        for one in found.stages
     ]
 
 

@@ -19,6 +19,7 @@ from planner.verification.stage_times import StageRatios, percentiles_of, ratios
 from profiling.arrays import Feeds
 from profiling.graph.any_model import AnyModel
 from profiling.on_device.robust_statistics import least_sessions
+from profiling.on_device.timing_loop import are_calm_enough, calmest
 from profiling.progress import Progress, silent
 from profiling.runtime.open_session import Runtime
 from profiling.stage_session import runtime_of_model
@@ -104,23 +105,37 @@ class LatencyRatios:
     percentiles: tuple[StagePercentiles | None, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class _Session:
+    """A plan's models timed once: all stages, and its whole model."""
+
+    chain: Sequence[StageRatios]
+    whole: StageRatios
+
+    @property
+    def is_contended(self) -> bool:
+        """Whether many of its runs shared their core."""
+        return self.whole.is_contended or any(stage.is_contended for stage in self.chain)
+
+
 def latency_ratios(target: VerificationTarget, feeds: Feeds, runtime: Runtime) -> LatencyRatios:
     """Return medians over several sessions of each model; where one stage is the whole model, of that."""
-    wholes: list[list[StageRatios]] = []
-    chains: list[list[StageRatios]] = []
+    taken: list[_Session] = []
     fp32_s = 0.0
     # Where a session's memory lies makes a few percent: the median counts.
-    while len(chains) < least_sessions(fp32_s):
+    while not are_calm_enough(taken, least_sessions(fp32_s)):
         # Large models are in memory once.
-        chains.append(_ratios(target, target.stages, feeds, runtime))
-        wholes.append(_ratios(target, [target.mixed], feeds, runtime) if target.is_cut else chains[-1])
-        fp32_s = max(stage.fp32_s for stage in chains[-1])
-    stages = np.asarray([[stage.middle for stage in chain] for chain in chains])
+        chain = _ratios(target, target.stages, feeds, runtime)
+        whole = _ratios(target, [target.mixed], feeds, runtime)[0] if target.is_cut else chain[0]
+        taken.append(_Session(chain, whole))
+        fp32_s = max(stage.fp32_s for stage in chain)
+    sessions = calmest(taken)
+    stages = np.asarray([[stage.middle for stage in session.chain] for session in sessions])
     sums = stages.sum(axis=1)
     return LatencyRatios(
-        float(np.median([whole.middle for (whole,) in wholes])),
+        float(np.median([session.whole.middle for session in sessions])),
         float(np.median(sums)),
         tuple(np.median(stages, axis=0).tolist()),
         (float(sums.min()), float(sums.max())),
-        tuple(percentiles_of(sessions) for sessions in zip(*chains, strict=True)),
+        tuple(percentiles_of(runs) for runs in zip(*(session.chain for session in sessions), strict=True)),
     )

@@ -28,11 +28,12 @@ from profiling.on_device.measurement_order import (
 from profiling.on_device.measuring_flow import measure
 from profiling.on_device.robust_statistics import are_enough, middle_error
 from profiling.on_device.timing_loop import (
+    ChainRuns,
     InterleavedRuns,
     InterleavedTimer,
     calmest,
     rounds_for,
-    time_stages,
+    time_chain,
 )
 from profiling.on_device.variant_times import start_seconds, trace
 from profiling.precision import Precision
@@ -238,13 +239,15 @@ def _stage_ratios(
     """
     if not plan.is_cut:
         return []
+    sessions: list[ChainRuns] = []
     ratios: list[list[float]] = []
-    while not are_enough([sum(chain) for chain in ratios], fp32_s):
+    while not are_enough([sum(chain) for chain in ratios], fp32_s, len(sessions)):
         whole = open_session(plan.mixed, runtime)
         stages = [open_session(model, runtime) for _, model in plan.stages]
         rounds = rounds_for(partial(whole.run, None, dict(feeds)), rounds, runtime.clock)
         wholes = [whole] * len(stages)
-        ratios.append(time_stages(wholes, stages, feeds, rounds, runtime.clock, plan.handed_over))
+        sessions.append(time_chain(wholes, stages, feeds, rounds, runtime.clock, plan.handed_over))
+        ratios = [runs.ratios for runs in calmest(sessions)]
         del whole, wholes, stages  # models may be large
     return ratios
 

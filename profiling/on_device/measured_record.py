@@ -14,7 +14,7 @@ from profiling.on_device.measurement_order import MeasurementPlan
 from profiling.on_device.processor import cpu_description
 from profiling.on_device.robust_statistics import are_contended, are_noisy, relative_iqr
 from profiling.on_device.runtime_session import Feeds, Report, StagedVariants, session_runner
-from profiling.on_device.timing_loop import rounds_for, time_stages
+from profiling.on_device.timing_loop import rounds_for, time_chain
 
 
 @dataclass(frozen=True)
@@ -84,10 +84,8 @@ def stage_overheads(
         whole = models.plain(number)
         stages = [models.stage(number, stage) for stage in range(len(plan.stages))]
         rounds = rounds_for(session_runner(whole, feeds), plan.rounds, clock)
-        taken_s = [
-            ratio * variant.wall_s
-            for ratio in time_stages([whole] * len(stages), stages, feeds, rounds, clock)
-        ]
+        chain = time_chain([whole] * len(stages), stages, feeds, rounds, clock)
+        taken_s = [ratio * variant.wall_s for ratio in chain.ratios]
         del whole, stages  # models may be large
         overheads.append(variant.overheads(plan, taken_s))
         report("timing cuts", number + 1, len(plan.precisions))

@@ -14,6 +14,7 @@ from profiling.on_device.runtime_session import Feeds, Session, session_runner
 REFERENCE, SESSION = "reference", "session"
 # Rounds that are taken for each that is asked for, where too many of them are disturbed.
 _MOST_TAKEN = 3
+_MOST_SESSIONS = 2  # that are taken for each that is wanted, where they share their core
 _FEWEST = 8  # rounds that count, if more were taken
 # Part of runs that counts by processor time where hardly a round is warm: cold caches only ever add to a
 # run, and the lowest quarter is that with the warmest.
@@ -99,6 +100,12 @@ Runs = TypeVar("Runs", bound=Contended)
 def calmest(sessions: Sequence[Runs]) -> Sequence[Runs]:
     """Return the sessions that did not share their core; all of them if each did."""
     return [runs for runs in sessions if not runs.is_contended] or sessions
+
+
+def are_calm_enough(sessions: Sequence[Contended], wanted: int) -> bool:
+    """Return whether so many sessions as wanted did not share their core, or twice as many were taken."""
+    calm = sum(not runs.is_contended for runs in sessions)
+    return calm >= wanted or len(sessions) >= _MOST_SESSIONS * wanted
 
 
 def run_interleaved(
@@ -276,19 +283,6 @@ class InterleavedTimer:
         return InterleavedRuns(found)
 
 
-def time_stages(
-    wholes: Sequence[Session],
-    stages: Sequence[Session],
-    feeds: Feeds,
-    rounds: int,
-    clock: RunClock,
-    handed_over: Feeds | None = None,
-) -> list[float]:
-    """Return the seconds of each stage over those of a whole model: the median of `stage_runs`."""
-    runs = stage_runs(wholes, stages, feeds, rounds, clock, handed_over)
-    return [median_ratio(own.seconds, own.whole_s) for own in runs]
-
-
 @dataclass(frozen=True)
 class StageRuns:
     """Seconds of a stage, and of the whole model that it is compared with, in each round."""
@@ -297,15 +291,36 @@ class StageRuns:
     whole_s: Sequence[float]
 
 
-def stage_runs(
+@dataclass(frozen=True)
+class ChainRuns:
+    """Runs of stages, one after another, and of the whole models that they are compared with.
+
+    Parameters
+    ----------
+    stages
+        In running order.
+    is_contended
+        Whether many of the runs that count shared their core.
+    """
+
+    stages: Sequence[StageRuns]
+    is_contended: bool = False
+
+    @property
+    def ratios(self) -> list[float]:
+        """Seconds of each stage over those of its whole model: the median over the rounds."""
+        return [median_ratio(own.seconds, own.whole_s) for own in self.stages]
+
+
+def time_chain(
     wholes: Sequence[Session],
     stages: Sequence[Session],
     feeds: Feeds,
     rounds: int,
     clock: RunClock,
     handed_over: Feeds | None = None,
-) -> list[StageRuns]:
-    """Return the seconds of each stage and of a whole model, one after another in every round.
+) -> ChainRuns:
+    """Return the runs of stages and of whole models, one after another in every round.
 
     Parameters
     ----------
@@ -323,9 +338,11 @@ def stage_runs(
         stage_feeds = {end.name: values[end.name] for end in stage.get_inputs()}
         calls.append(session_runner(stage, stage_feeds))
         values.update(zip([end.name for end in stage.get_outputs()], stage.run(None, stage_feeds)))
-    seconds = time_interleaved(dict(enumerate(calls)), rounds, clock)
+    found = run_interleaved(dict(enumerate(calls)), rounds, clock)
+    seconds = {number: [run.seconds for run in found.of(number)] for number in range(len(calls))}
     place = {id(whole): number for number, whole in enumerate(references)}
-    return [
+    runs = [
         StageRuns(seconds[number], seconds[place[id(whole)]])
         for number, whole in enumerate(wholes, start=len(references))
     ]
+    return ChainRuns(runs, found.is_contended)

@@ -19,7 +19,7 @@ from profiling.litert.planning.mixed_model import MixedModel, mixed_model
 from profiling.litert.unit_graph import LitertGraph
 from profiling.on_device.clock.run_clock import RunClock, clock_of
 from profiling.on_device.litert.litert_timing import (
-    chain_ratios,
+    chain_runs,
     filling,
     kernel_times,
     ratio_to_first,
@@ -31,7 +31,7 @@ from profiling.on_device.measured_record import Timed
 from profiling.on_device.measurement_order import FORMAT, XNNPACK, MeasurementPlan
 from profiling.on_device.robust_statistics import are_enough, middle_error
 from profiling.on_device.runtime_session import session_runner
-from profiling.on_device.timing_loop import Rounds, calmest, least_seconds
+from profiling.on_device.timing_loop import ChainRuns, Rounds, calmest, least_seconds
 from profiling.progress import Progress, silent
 from profiling.records.profile import LatencyProfile
 
@@ -127,9 +127,11 @@ def _stage_ratios(
     """Return the seconds of a plan's stages over those of its whole, in each session; none uncut."""
     if not plan.is_cut:
         return []
+    sessions: list[ChainRuns] = []
     ratios: list[list[float]] = []
-    while not are_enough([sum(chain) for chain in ratios]):
+    while not are_enough([sum(chain) for chain in ratios], taken=len(sessions)):
         whole = OpenedStage(plan.mixed.content, threads)
         stages = [OpenedStage(stage.content, threads) for _, stage in plan.stages]
-        ratios.append(chain_ratios(whole, stages, feeds, rounds, clock, plan.handed_over))
+        sessions.append(chain_runs(whole, stages, feeds, rounds, clock, plan.handed_over))
+        ratios = [runs.ratios for runs in calmest(sessions)]
     return ratios

@@ -10,12 +10,13 @@ from profiling.on_device.kernels import Kernel, KernelTimes, Owner
 from profiling.on_device.robust_statistics import interquartile_mean
 from profiling.on_device.runtime_session import Feeds, Session, session_runner
 from profiling.on_device.timing_loop import (
+    ChainRuns,
     Rounds,
     median_ratio,
     rounds_for,
     run_interleaved,
+    time_chain,
     time_interleaved,
-    time_stages,
 )
 
 
@@ -74,15 +75,15 @@ def ratio_to_first(runs: Rounds, model: int) -> float:
     return median_ratio(seconds_of(runs, model), seconds_of(runs, 0))
 
 
-def chain_ratios(
+def chain_runs(
     whole: Session,
     stages: Sequence[Session],
     feeds: Feeds,
     rounds: int,
     clock: RunClock,
     handed_over: Feeds | None = None,
-) -> list[float]:
-    """Return the seconds of each stage over those of the whole, as `time_stages` does.
+) -> ChainRuns:
+    """Return the runs of stages and of the whole, as `time_chain` does.
 
     Parameters
     ----------
@@ -90,4 +91,4 @@ def chain_ratios(
         0 for as many as the whole's seconds ask for.
     """
     count = rounds_for(session_runner(whole, feeds), rounds, clock)
-    return time_stages([whole] * len(stages), stages, feeds, count, clock, handed_over)
+    return time_chain([whole] * len(stages), stages, feeds, count, clock, handed_over)

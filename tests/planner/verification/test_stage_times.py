@@ -1,12 +1,17 @@
 """Seconds of stages, and how their runs spread."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 import numpy as np
 import pytest
 from repository import ROOT
 
 from planner.run import plan_scenario
 from planner.scenario.loader import load_scenario
+from planner.verification import verify
 from planner.verification.stage_times import StageRatios, percentiles_of
+from profiling.runtime.open_session import Runtime
 
 
 def test_percentiles_are_those_of_all_sessions_together():
@@ -29,3 +34,28 @@ def test_each_stage_of_a_plan_has_its_percentiles():
         assert spread.p50 <= spread.p90 <= spread.p99
         assert spread.p50 == pytest.approx(ratio, rel=0.5)
         assert spread.runs >= 3
+
+
+@dataclass(frozen=True)
+class Cut:
+    """A plan of two stages; nothing of it is run."""
+
+    stages: Sequence[str] = ("first", "second")
+    mixed: str = "mixed"
+    is_cut: bool = True
+
+
+def test_of_a_chains_sessions_those_count_that_did_not_share_their_core(monkeypatch):
+    taken = iter([(4.0, True), (1.0, False), (5.0, True), (2.0, False), (3.0, False)])
+    pace, is_contended = 1.0, False
+
+    def ratios(target, models, feeds, runtime):
+        nonlocal pace, is_contended
+        if models == target.stages:
+            pace, is_contended = next(taken)
+        return [StageRatios(pace / len(models), is_contended=is_contended) for _ in models]
+
+    monkeypatch.setattr(verify, "_ratios", ratios)
+    found = verify.latency_ratios(Cut(), {}, Runtime())
+    assert (found.whole, found.chain, found.stages) == (2.0, 2.0, (1.0, 1.0))
+    assert found.chain_spread == (1.0, 3.0)

@@ -11,12 +11,13 @@ from profiling.on_device.timing_loop import (
     InterleavedTimer,
     Round,
     Rounds,
+    are_calm_enough,
     calmest,
     median_ratio,
     rounds_for,
     run_interleaved,
+    time_chain,
     time_interleaved,
-    time_stages,
 )
 from profiling.runtime.open_session import Runtime, open_session
 
@@ -126,7 +127,7 @@ def test_stages_are_fed_what_stages_before_them_give(residual):
     models = stage_models(graph.model, graph, [[unit.index] for unit in graph.units])
     stages = [open_session(model, Runtime()) for model in models]
     whole = open_session(graph.model, Runtime())
-    ratios = time_stages([whole] * len(stages), stages, residual.samples[0], 2, clock_of(1))
+    ratios = time_chain([whole] * len(stages), stages, residual.samples[0], 2, clock_of(1)).ratios
     assert len(ratios) == len(graph.units)
     assert all(ratio > 0 for ratio in ratios)
 
@@ -143,3 +144,12 @@ def test_sessions_that_had_their_core_to_themselves_count_if_there_are_some():
     assert calmest([shared, own, shared]) == [own]
     assert calmest([shared, shared]) == [shared, shared]
     assert calmest([]) == []
+
+
+def test_sessions_go_on_while_they_share_their_core_up_to_twice_as_many():
+    shared, own = session(True), session(False)
+    assert not are_calm_enough([own], 2)
+    assert are_calm_enough([own, own], 2)
+    assert not are_calm_enough([own, shared, shared], 2)
+    assert are_calm_enough([own, shared, shared, own], 2)
+    assert are_calm_enough([shared] * 4, 2)
