@@ -31,6 +31,7 @@ def plan(folder: Path, kind: str) -> Plan:
         "weights": "compressed" if kind == "pruned" else "plain",
         "data": {part: {"npz": f"{part}.npz", "labels": "label"} for part in ("calibration", "evaluation")},
         "devices": [{"name": "camera", "scaled_from": "server", "speedup": 0.01}, {"name": "server"}],
+        "precisions": ["fp32", "int8"],
         "links": [{"from": "camera", "to": "server", "bandwidth_mbit_per_s": 0.1, "latency_ms": 1}],
         "source": "camera",
         "sink": "server",

@@ -117,6 +117,7 @@ def scenario(name: str, folder: Path, budget: dict[str, float]) -> Scenario:
         "model": f"keras:{name}",
         "data": {part: {"npz": f"{part}.npz"} for part in ("calibration", "evaluation")},
         "devices": [{"name": "here"}],
+        "precisions": ["fp32", "int8"],
         "source": "here",
         "sink": "here",
         "budget": budget,

@@ -103,6 +103,7 @@ def detector_scenario(folder: Path, size: Size, samples: int, **profiling: int) 
         "model": str(folder / "detector.onnx"),
         "data": {"calibration": data, "evaluation": data},
         "devices": [{"name": "here"}],
+        "precisions": ["fp32", "int8"],
         "source": "here",
         "sink": "here",
         "budget": {"noise_relative_rms": 0.1},

@@ -34,6 +34,7 @@ links:
   - {from: camera, to: server, bandwidth_mbit_per_s: 20, latency_ms: 1}
 source: camera
 sink: server
+precisions: [fp32, int8]
 budget: {noise_relative_rms: 0.05}
 profiling: {rounds: 5, noise_samples: 2}
 """

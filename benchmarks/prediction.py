@@ -132,6 +132,7 @@ def scenario_of(name: str, folder: Path) -> Scenario:
         "model": str(folder / "m.onnx"),
         "data": {"calibration": data, "evaluation": data},
         "devices": [{"name": "here"}],
+        "precisions": ["fp32", "int8"],
         "source": "here",
         "sink": "here",
     }

@@ -140,6 +140,7 @@ def scenario_with(
         "model": _data(MODELS[name]) if changed is None else str(changed),
         "data": {part: {**spec, "samples": most} for part, spec in _samples_of(name, folder).items()},
         "devices": [{"name": "here"}],
+        "precisions": ["fp32", "int8"],
         "source": "here",
         "sink": "here",
         "quantization": quantization,

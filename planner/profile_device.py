@@ -7,15 +7,16 @@ from planner.costs.device_costs import noise_of
 from planner.costs.device_profiles import check_profile, latency_profile
 from planner.costs.noise_profiles import noise_profiles
 from planner.devices.quantization_schemes import scheme_here, scheme_there
-from planner.devices.runtime import MEASURE_HERE, runtime_of, setup_anywhere
+from planner.devices.runtime import runtime_of, setup_anywhere
 from planner.errors import ScenarioError
 from planner.inputs.calibrated_model import CalibratedModel
 from planner.inputs.prepared_scenario import prepare
-from planner.scenario.device_schema import DeviceSpec
+from planner.scenario.device_schema import MEASURE_HERE, DeviceSpec
 from planner.scenario.schema import Scenario
 from profiling.errors import ProfileError
 from profiling.latency.measure_latency import Setup
 from profiling.on_device.measurement_order import MeasurementPlan
+from profiling.precision import DEFAULT_PRECISIONS, Precision
 from profiling.progress import Progress, silent
 from profiling.quantization.calibration import Calibration
 from profiling.records.profile import FORMAT as PROFILE_FORMAT
@@ -30,9 +31,10 @@ def profile_here(scenario: Scenario, device: str, progress: Progress = silent) -
     ScenarioError
         If there is no such device.
     """
-    local_device = device_of(scenario, device).model_copy(
-        update={"profile": MEASURE_HERE, "scaled_from": None}
-    )
+    named = device_of(scenario, device)
+    local_device = named.model_copy(update={"profile": MEASURE_HERE, "scaled_from": None})
+    if not scenario.origin_of(named).is_measured_here:
+        scenario = _asked_for(scenario, named)
     scheme = scheme_here(scenario, local_device, runtime_of(local_device))
     prepared = prepare(_with_device(scenario, local_device), progress, {device: scheme})
     scenario, calibration = prepared.scenario, prepared.calibration(device)
@@ -40,6 +42,15 @@ def profile_here(scenario: Scenario, device: str, progress: Progress = silent) -
     latency = latency_profile(scenario, local_device, prepared.subject, calibration, progress, setup)
     noise = noise_profiles(scenario, prepared.subject, prepared.calibrations, progress)
     return Profile(PROFILE_FORMAT, device, latency, noise_of(scenario, scheme, noise))
+
+
+def _asked_for(scenario: Scenario, device: DeviceSpec) -> Scenario:
+    """Return a scenario with the precisions that its plans look for in a device's profile file."""
+    if scenario.precisions is not None:
+        return scenario
+    wanted = {*DEFAULT_PRECISIONS, *(device.precisions or ())}
+    precisions = tuple(precision for precision in Precision if precision in wanted)
+    return scenario.model_copy(update={"precisions": precisions})
 
 
 def _with_device(scenario: Scenario, device: DeviceSpec) -> Scenario:
@@ -83,9 +94,10 @@ def remote_measurement(scenario: Scenario, device: str, progress: Progress = sil
     ProfileError
         If its runtime has no bundle.
     """
-    # What gains nothing here may gain there: all that is offered is measured.
-    scenario = scenario.model_copy(update={"precisions": scenario.offered_precisions})
+    # What gains nothing here may gain there: all that is asked for is measured.
     remote_device = device_of(scenario, device)
+    scenario = _asked_for(scenario, remote_device)
+    scenario = scenario.model_copy(update={"precisions": scenario.offered_precisions})
     prepared = prepare(scenario, progress, {device: scheme_there(scenario, remote_device)})
     calibration, setup = prepared.calibration(device), setup_anywhere(scenario, remote_device)
     order = prepared.subject.model.measurement_plan(calibration, setup, device)

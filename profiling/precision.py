@@ -38,6 +38,8 @@ class Precision(StrEnum):
 
 STATIC = (Precision.INT8, Precision.INT16, Precision.INT8_QOPERATOR)
 """The precisions in which tensors between units are integers, too."""
+DEFAULT_PRECISIONS = (Precision.FP32, Precision.INT8)
+"""Those of a device that is not measured here, where a scenario names none."""
 OFFERED = (
     *STATIC,
     Precision.INT8_DYNAMIC,

@@ -105,7 +105,6 @@ def measure_on_host(
 
     It goes to `out`, else where the scenario expects it, else to the file `default`.
     """
-    from planner.devices.runtime import is_measured_here
     from planner.output.run_exported import check_target
     from planner.profile_device import device_of, parse_remote_profile, remote_measurement
     from planner.report.tables.profile_tables import profile_table
@@ -115,7 +114,7 @@ def measure_on_host(
     if not 0 < deadline_s <= _LONGEST_S:
         raise UsageError(f"--deadline-s: must be > 0 and at most {_LONGEST_S:g}")
     spec = device_of(loaded, device)
-    is_named = not is_measured_here(spec)
+    is_named = not spec.is_measured_here
     path = out or Path(str(spec.profile) if is_named else default)
     check_target(path, "--out" if out else f"profile of {device}:")
     with terminal_progress() as progress, _client(device, endpoint, options) as client:

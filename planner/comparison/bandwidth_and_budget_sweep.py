@@ -116,6 +116,7 @@ def compare_fleet(
         runtime_s=time.perf_counter() - begun,
         fleet=found,
         noisy_costs=measured.noisy_costs,
+        tried_precisions=measured.prepared.tried_precisions,
     )
     return CompareResult(record, plans, measured)
 
@@ -209,5 +210,6 @@ def _compared(
         front=front,
         plan_set=plan_set,
         noisy_costs=measured.noisy_costs,
+        tried_precisions=measured.prepared.tried_precisions,
     )
     return CompareResult(record, plans, measured)

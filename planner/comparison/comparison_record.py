@@ -3,6 +3,7 @@
 import msgspec
 
 from planner.comparison.fleet.fleet_records import FleetPlans
+from planner.devices.tried_precisions import TriedPrecision
 from planner.json_record import Record
 from planner.plan.plan_record import Cut, Measured, NoisyCosts, TooFewSamples
 from profiling.precision import Precision
@@ -201,6 +202,8 @@ class Comparison(Record, frozen=True, kw_only=True):
         Programs that pieces and rows asked for, baselines left out.
     noisy_costs
         Devices whose costs are noisy: each `status`, and where each plan is best, is for these.
+    tried_precisions
+        What was found of each precision, where the scenario names none.
     """
 
     format: int
@@ -218,6 +221,7 @@ class Comparison(Record, frozen=True, kw_only=True):
     plan_set: PlanSet | None = None
     fleet: FleetPlans | None = None
     noisy_costs: tuple[NoisyCosts, ...] = ()
+    tried_precisions: tuple[TriedPrecision, ...] = ()
 
     @property
     def unused_links_text(self) -> str:

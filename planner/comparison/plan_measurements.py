@@ -9,7 +9,7 @@ from planner.comparison.comparison_record import PlanMeasurement, PlanSummary, R
 from planner.comparison.plan_registry import PlanRegistry
 from planner.comparison.sweep_points import SweepPoints, with_budgets
 from planner.deployment.built_models import BuiltModels, verification_target
-from planner.devices.runtime import is_measured_here, origin_of, runtime_of
+from planner.devices.runtime import origin_of, runtime_of
 from planner.metrics.scenario_metric import metric_fingerprint
 from planner.plan.configuration import Configuration
 from planner.plan.plan_record import Measured
@@ -170,4 +170,4 @@ class _PlanMeasurements:
         scenario = self._basis.scenario
         used = {*chosen.devices, scenario.source, scenario.sink}
         origins = [origin_of(scenario, scenario.device(name))[0] for name in used]
-        return all(is_measured_here(origin) for origin in origins)
+        return all(origin.is_measured_here for origin in origins)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from planner.costs.own_cost_table import profile_of_table
 from planner.devices.profile_files import is_cost_table, naming_profile
-from planner.devices.runtime import is_measured_here, measured_devices, setup_of
+from planner.devices.runtime import measured_devices, setup_of
 from planner.inputs.calibrated_model import CalibratedModel
 from planner.inputs.prepared_scenario import Prepared
 from planner.scenario.device_schema import DeviceSpec
@@ -48,7 +48,7 @@ def latency_profile(
     ProfileError
         If the file is unreadable, of another format or model, or lacks a precision that the device may use.
     """
-    if not is_measured_here(device):
+    if not device.is_measured_here:
         return read_profile_file(scenario, device, subject)
     setup, calibration = setup or setup_of(scenario, device), calibration.as_timed
     path = entry_path(

@@ -3,14 +3,14 @@
 from pathlib import Path
 
 from planner.devices.profile_files import is_cost_table
-from planner.devices.runtime import is_measured_here, origin_of
+from planner.devices.runtime import origin_of
 from planner.scenario.schema import Scenario
 
 
 def costs_from_elsewhere(scenario: Scenario) -> dict[str, str]:
     """Return device -> the file of its costs, of devices that are not measured on this machine."""
     origins = {device.name: origin_of(scenario, device)[0] for device in scenario.devices}
-    return {name: str(origin.profile) for name, origin in origins.items() if not is_measured_here(origin)}
+    return {name: str(origin.profile) for name, origin in origins.items() if not origin.is_measured_here}
 
 
 def cost_origins_text(scenario: Scenario) -> str:

@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from planner.devices.profile_files import is_cost_table, naming_profile, profile_key
-from planner.devices.runtime import is_measured_here, local_runtime, origin_of
+from planner.devices.runtime import local_runtime, origin_of
 from planner.errors import ScenarioError
 from planner.scenario.device_schema import DeviceSpec
 from planner.scenario.schema import Scenario
@@ -88,7 +88,7 @@ def trial_level(scenario: Scenario, device: DeviceSpec, scheme: Scheme) -> Optim
     If int8 kernels overflow here with the device's 8-bit weights but not there, they must not run: at
     basic optimization the quantized model computes in float.
     """
-    foreign = not is_measured_here(device) or device.scaled_from is not None
+    foreign = not device.is_measured_here or device.scaled_from is not None
     if foreign and not scheme.reduce_range and this_cpu_overflows(local_runtime(scenario)):
         return Optimization.BASIC
     return Optimization.DEFAULT
@@ -96,7 +96,7 @@ def trial_level(scenario: Scenario, device: DeviceSpec, scheme: Scheme) -> Optim
 
 def _profile_of(scenario: Scenario, device: DeviceSpec) -> LatencyProfile | None:
     """Return what a device's profile file says of its scheme; None where nothing does."""
-    if is_measured_here(device):
+    if device.is_measured_here:
         return None
     path = Path(str(device.profile))
     if not path.exists():

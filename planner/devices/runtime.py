@@ -8,17 +8,10 @@ from planner.scenario.schema import Scenario
 from profiling.latency.measure_latency import Setup
 from profiling.runtime.open_session import Runtime
 
-MEASURE_HERE = "measure"
-
-
-def is_measured_here(device: DeviceSpec) -> bool:
-    """Return whether a device that is not scaled from another is measured on this machine."""
-    return device.profile in (None, MEASURE_HERE)
-
 
 def local_runtime(scenario: Scenario) -> Runtime:
     """Return how models are tried out here: as the first device that is measured on this machine."""
-    measured = [device for device in measured_devices(scenario) if is_measured_here(device)]
+    measured = [device for device in measured_devices(scenario) if device.is_measured_here]
     return runtime_of(measured[0]) if measured else Runtime()
 
 

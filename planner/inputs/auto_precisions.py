@@ -7,7 +7,7 @@ from pathlib import Path
 
 from planner.devices.dominated_precisions import ALWAYS, WholeModelCosts, dominated_precisions
 from planner.devices.profile_files import is_cost_table, naming_profile
-from planner.devices.runtime import is_measured_here, origin_of, runtime_of
+from planner.devices.runtime import origin_of, runtime_of
 from planner.devices.tried_precisions import TriedPrecision, tried_precisions_text
 from planner.inputs.calibrated_model import CalibratedModel
 from planner.scenario.budget_schema import ObjectiveSpec
@@ -15,7 +15,7 @@ from planner.scenario.device_schema import DeviceSpec
 from planner.scenario.schema import Scenario
 from profiling.graph.unit_graph import ModelGraph
 from profiling.on_device.processor import cpu_description
-from profiling.precision import Precision, Wire
+from profiling.precision import DEFAULT_PRECISIONS, Precision, Wire
 from profiling.probe_precisions import FEW_ROUNDS, PrecisionProbe, ProbedPrecision, probe_precisions
 from profiling.progress import Progress, silent
 from profiling.quantization.calibration import Calibration
@@ -51,7 +51,7 @@ def find_precisions(
     Parameters
     ----------
     scenario
-        With `precisions: auto`.
+        Whose precisions are tried out.
     subject
         In which units lack the precisions that they are refused.
     schemes
@@ -73,12 +73,14 @@ def find_precisions(
             continue
         if not isinstance(subject.graph, ModelGraph):
             found = set(scenario.offered_precisions)
-        elif is_measured_here(origin):
+        elif origin.is_measured_here:
             if origin.name not in tried:
                 calibration = Calibration(schemes.get(origin.name, schemes[device.name]), ranges)
                 trial = _Trial(scenario, subject, subject.graph, origin, calibration)
                 tried[origin.name] = trial.tried(named, progress, counts_weights=counts_weights)
             found = {row.precision for row in tried[origin.name] if not row.left_out}
+        elif scenario.precisions is None:
+            found = set(DEFAULT_PRECISIONS)
         else:
             found = _of_file(scenario, origin, subject)
         kept[device.name] = tuple(p for p in scenario.offered_precisions if p in found)

@@ -25,7 +25,6 @@ from planner.inputs.refused_units import refused_once
 from planner.inputs.sample_doubts import sample_doubts
 from planner.metrics.scenario_metric import scenario_metric
 from planner.scenario.data_schema import SampleSpec
-from planner.scenario.field_types import AUTO
 from planner.scenario.schema import Scenario
 from planner.user_objects import Metric
 from profiling.arrays import Feeds
@@ -310,9 +309,10 @@ def prepare(
     }
     int8 = Calibration(INT8, ranges)
     tried: tuple[TriedPrecision, ...] = ()
-    if scenario.precisions == AUTO:
+    if scenario.tries_precisions:
         _, offered = _restricted(scenario, models, subject, reasons, int8, progress)
         scenario, tried = find_precisions(scenario, offered, schemes, ranges, more_budgets, progress)
+    scenario = scenario.model_copy(update={"precisions": scenario.offered_precisions})
     models, subject = _restricted(scenario, models, subject, reasons, int8, progress)
     corrected = {
         scheme.at(precision).reduce_range

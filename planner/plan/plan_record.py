@@ -449,8 +449,8 @@ class Plan(Record, frozen=True, kw_only=True):
     `predicted` speak of costs that are in doubt then. `noisy_costs` says whose costs are noisy, and how far.
     `tie` says that other plans may be better, but by less than the costs can tell. `costs_of`
     names the earlier plan whose costs were taken (`--reproduce`); then no device was profiled.
-    `tried_precisions` says what `precisions: auto` tried, and why some are left out: `scenario` names those
-    that are not.
+    `tried_precisions` says what was tried where a scenario names no precisions, and why some are left out:
+    `scenario` names those that are not.
     """
 
     format: int

@@ -20,7 +20,6 @@ from planner.refinement.loop_state import LoopState, SolvedPlan
 from planner.refinement.measured_scenario import MeasuredScenario
 from planner.refinement.noise_limit_search import rounds_of
 from planner.refinement.ties import margin_of, resolution_of
-from planner.scenario.field_types import AUTO
 from planner.scenario.loader import dump_scenario, parse_scenario
 from planner.scenario.schema import Scenario
 from planner.solver.result import OPTIMAL_GAP, replace_choice
@@ -47,11 +46,11 @@ class FixedCosts:
     profiles: Mapping[str, Profile]
 
     def with_precisions(self, scenario: Scenario) -> Scenario:
-        """Return a scenario with `precisions: auto` with those that were found for the plan; others as is.
+        """Return a scenario that names no precisions with those that were found for the plan; others as is.
 
         What a device names itself, it keeps.
         """
-        if scenario.precisions != AUTO:
+        if isinstance(scenario.precisions, tuple):
             return scenario
         before = parse_scenario(bytes(self.plan.scenario))
         found = {device.name: device.precisions for device in before.devices}
@@ -75,8 +74,8 @@ class FixedCosts:
         return scenario.model_copy(update={"precisions": precisions, "devices": devices})
 
     def tried_precisions(self, scenario: Scenario) -> tuple[TriedPrecision, ...]:
-        """Return what was tried to find the precisions of a scenario with `precisions: auto`."""
-        return self.plan.tried_precisions if scenario.precisions == AUTO else ()
+        """Return what was tried to find the precisions of a scenario that are tried out."""
+        return self.plan.tried_precisions if scenario.tries_precisions else ()
 
     def of(self, prepared: Prepared) -> dict[str, LatencyProfile]:
         """Return device -> seconds, of the devices that are not scaled from others.

@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 
 from planner.deployment.built_models import BuiltModels
-from planner.devices.runtime import is_measured_here, origin_of, runtime_of
+from planner.devices.runtime import origin_of, runtime_of
 from planner.inputs.prepared_scenario import Prepared
 from planner.plan.configuration import Configuration
 from planner.refinement.time_in_place import time_in_place
@@ -75,7 +75,7 @@ def _entry(prepared: Prepared, latency: Mapping[str, LatencyProfile], configurat
 def _timed_as(scenario: Scenario, device: DeviceSpec) -> tuple[str, ...]:
     """Return what decides how a device's stages are timed; its watts, say, do not."""
     origin, _ = origin_of(scenario, device)
-    settings = repr(runtime_of(origin)) if is_measured_here(origin) else ""
+    settings = repr(runtime_of(origin)) if origin.is_measured_here else ""
     return device.name, origin.name, scenario.runtime_of(device), settings
 
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 from planner.deployment.built_models import BuiltModels
-from planner.devices.runtime import is_measured_here, measured_devices, origin_of, runtime_of
+from planner.devices.runtime import measured_devices, origin_of, runtime_of
 from planner.inputs.prepared_scenario import Prepared
 from planner.plan.configuration import Configuration
 from planner.scenario.device_schema import DeviceSpec
@@ -24,7 +24,7 @@ def time_in_place(prepared: Prepared, built: BuiltModels, chosen: Configuration)
     Where devices run several runtimes, each is timed by its own units; one that has no stage is left out.
     """
     scenario, graph = prepared.scenario, built.graph
-    measured_here = [device for device in measured_devices(scenario) if is_measured_here(device)]
+    measured_here = [device for device in measured_devices(scenario) if device.is_measured_here]
     if not measured_here:
         return {}
     origins = [origin_of(scenario, scenario.device(stage.device))[0].name for stage in built.stages]

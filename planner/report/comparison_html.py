@@ -15,6 +15,7 @@ from planner.comparison.comparison_record import (
     Row,
     SelectedPlan,
 )
+from planner.devices.tried_precisions import tried_precisions_text
 from planner.formatting import AXES, counted, three_digits, time_text
 from planner.report.figure_style import inline_svg
 from planner.report.figures import draw_front, draw_latency, draw_shares
@@ -110,6 +111,7 @@ def comparison_page(
             *worth_lines(comparison, "the table below"),
             *too_few_lines(comparison),
             *untimed_lines(comparison),
+            *([tried] if (tried := tried_precisions_text(comparison.tried_precisions)) else []),
         ],
         unit=comparison.unit,
         slider=_slider(comparison),

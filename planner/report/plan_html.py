@@ -374,7 +374,7 @@ def _proof_rows(plan: Plan, formatted: FormattedValues) -> Iterator[Cells]:
     if plan.costs_of:
         yield "costs", f"those of {plan.costs_of}: no device was profiled, and no plan timed to choose one"
     if tried := tried_precisions_text(plan.tried_precisions):
-        yield "precisions: auto", tried
+        yield "precisions", tried
     if why := why_feasible(plan):
         yield "why it is not proved optimal", why
     style = _STYLE_OF_OBJECTIVE.get(plan.objective.name, "significant4")

@@ -41,6 +41,9 @@ class SharedQuantizationSpec(QuantizationSpec):
     )
 
 
+MEASURE_HERE = "measure"
+
+
 class DeviceSpec(Part):
     """A device and where its costs come from."""
 
@@ -74,6 +77,11 @@ class DeviceSpec(Part):
         default=False,
         description="Whether it cannot compute while it sends or receives (throughput, makespan).",
     )
+
+    @property
+    def is_measured_here(self) -> bool:
+        """Whether this machine is measured for it, unless it is scaled from another."""
+        return self.profile in (None, MEASURE_HERE)
 
     @model_validator(mode="after")
     def _watts(self) -> Self:

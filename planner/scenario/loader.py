@@ -325,7 +325,9 @@ def _absolute(scenario: Scenario, folder: Path) -> Scenario:
         return str(folder / expanded(text))
 
     devices = tuple(
-        d.model_copy(update={"profile": absolute(d.profile)}) if d.profile not in (None, "measure") else d
+        d
+        if d.profile is None or d.is_measured_here
+        else d.model_copy(update={"profile": absolute(d.profile)})
         for d in scenario.devices
     )
     data = scenario.data.model_copy(

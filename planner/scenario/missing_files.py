@@ -58,7 +58,7 @@ def _missing_in_samples(key_path: tuple[str, ...], spec: SampleSpec) -> Iterator
 
 
 def _missing_in_device(key_path: tuple[str | int, ...], device: DeviceSpec) -> Iterator[Fault]:
-    if device.profile not in (None, "measure"):
+    if not device.is_measured_here:
         for fault in _missing_file(key_path, str(device.profile)):
             if str(device.profile).lower().endswith(COSTS_SUFFIX):
                 yield fault

@@ -21,7 +21,7 @@ from planner.scenario.field_types import (
 from planner.scenario.fleet_schema import FleetSpec
 from planner.scenario.link_schema import LinkSpec
 from planner.scenario.metric_schema import COCO_AP, CocoApSpec, MetricSpec
-from profiling.precision import OFFERED, Precision, Wire
+from profiling.precision import DEFAULT_PRECISIONS, OFFERED, Precision, Wire
 from profiling.range_method import RangeMethod
 from profiling.runtime_names import ONNX_RUNTIME, TENSORFLOW
 
@@ -116,10 +116,11 @@ class SharedSpec(Part):
     links: tuple[LinkSpec, ...] = Field(
         (), max_length=1024, description="One-way connections; without them all runs on one device."
     )
-    precisions: Precisions = Field(
-        (Precision.FP32, Precision.INT8),
+    precisions: Precisions | None = Field(
+        None,
         description="That units may have, where a device's runtime has them; or auto: all of ONNX Runtime's, "
-        "but for those that two seconds of runs show to gain nothing.",
+        "but for those that two seconds of runs show to gain nothing. Default: auto for devices that this "
+        "machine is measured for, and [fp32, int8] for others.",
     )
     weights: Literal["plain", "compressed"] = Field(
         "plain",
@@ -170,6 +171,14 @@ class Scenario(SharedSpec):
         """Return a device by name."""
         return next(device for device in self.devices if device.name == name)
 
+    def origin_of(self, device: DeviceSpec) -> DeviceSpec:
+        """Return the device whose costs a device takes: itself, or one that it is scaled from."""
+        seen = set[str]()
+        while device.scaled_from is not None and device.name not in seen:
+            seen.add(device.name)
+            device = next((d for d in self.devices if d.name == device.scaled_from), device)
+        return device
+
     def runtime_of(self, device: DeviceSpec) -> str:
         """Return what runs a device's stages."""
         seen = set[str]()
@@ -207,12 +216,19 @@ class Scenario(SharedSpec):
 
     @property
     def offered_precisions(self) -> tuple[Precision, ...]:
-        """The precisions that units may have; with `auto` all that are tried out."""
-        if self.precisions != AUTO:
+        """The precisions that units may have; where they are tried out, all that are."""
+        if isinstance(self.precisions, tuple):
             return self.precisions
-        # Other runtimes are not tried out.
-        only_onnx_runtime = self.runtimes == (ONNX_RUNTIME,)
-        return (Precision.FP32, *(OFFERED if only_onnx_runtime else (Precision.INT8,)))
+        return (Precision.FP32, *OFFERED) if self.tries_precisions else DEFAULT_PRECISIONS
+
+    @property
+    def tries_precisions(self) -> bool:
+        """Whether a probe finds out which precisions some device has."""
+        if isinstance(self.precisions, tuple) or self.runtimes != (ONNX_RUNTIME,):
+            return False  # other runtimes are not tried out
+        return self.precisions == AUTO or any(
+            device.is_measured_here for device in self.devices if device.scaled_from is None
+        )
 
     @property
     def measured_precisions(self) -> tuple[Precision, ...]:
@@ -227,9 +243,11 @@ class Scenario(SharedSpec):
 
     def precisions_of(self, device: DeviceSpec) -> tuple[Precision, ...]:
         """Return the precisions that the scenario and the device both allow."""
-        device_precisions = device.precisions or self.offered_precisions
         if self.runtime_of(device) == TENSORFLOW:
             return (Precision.FP32,)
+        is_measured_here = self.origin_of(device).is_measured_here
+        others = DEFAULT_PRECISIONS if self.precisions is None and not is_measured_here else None
+        device_precisions = device.precisions or others or self.offered_precisions
         return tuple(p for p in self.offered_precisions if p in device_precisions)
 
     def quantization_of(self, device: DeviceSpec) -> QuantizationSpec:

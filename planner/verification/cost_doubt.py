@@ -1,6 +1,6 @@
 """Whether the built stages take the time that was predicted for them."""
 
-from planner.devices.runtime import is_measured_here, local_runtime, origin_of, runtime_of
+from planner.devices.runtime import local_runtime, origin_of, runtime_of
 from planner.plan.plan_record import CostDoubt, Measured, Plan, WireFormat
 from planner.scenario.schema import Scenario
 
@@ -34,7 +34,7 @@ def cost_doubt_of(plan: Plan, scenario: Scenario, measured: Measured) -> CostDou
 
 def _is_timed_here(scenario: Scenario, name: str) -> bool:
     origin, _ = origin_of(scenario, scenario.device(name))
-    return is_measured_here(origin) and runtime_of(origin) == local_runtime(scenario)
+    return origin.is_measured_here and runtime_of(origin) == local_runtime(scenario)
 
 
 def difference_text(doubt: CostDoubt) -> str:

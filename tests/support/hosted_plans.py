@@ -171,4 +171,5 @@ def _scenario(sink: str) -> dict[str, object]:
         ],
         "source": "camera",
         "sink": sink,
+        "precisions": ["fp32", "int8"],
     }

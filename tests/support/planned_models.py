@@ -38,5 +38,6 @@ def scenario_content(folder: Path, model: onnx.ModelProto, arrays: dict[str, np.
         "source": "a",
         "sink": "a",
         "profiling": {"rounds": 3, "noise_samples": 2},
+        "precisions": ["fp32", "int8"],
     }
     return content | changes

@@ -13,6 +13,7 @@ links:
   - {from: server, to: camera, bandwidth_mbit_per_s: 8}
 source: camera
 sink: camera
+precisions: [fp32, int8]
 """
 
 LIMITED = """\
@@ -29,6 +30,7 @@ links:
 source: camera
 sink: server
 budget: {memory_mib: {camera: 1}, latency_ms: 100}
+precisions: [fp32, int8]
 """
 
 QUICK = TWO_DEVICES + "profiling: {rounds: 3, noise_samples: 2}\n"

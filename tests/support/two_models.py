@@ -15,6 +15,7 @@ links:
   - {from: server, to: camera, bandwidth_mbit_per_s: 80}
 budget: {memory_mib: {camera: 1}}
 profiling: {rounds: 3, noise_samples: 2}
+precisions: [fp32, int8]
 models:
   - name: shapes
     model: m.onnx

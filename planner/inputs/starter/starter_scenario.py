@@ -263,7 +263,7 @@ source: device  # where inputs arise
 sink: device    # where answers are needed
 
 # objective: latency  # or throughput, energy, makespan
-# precisions: auto    # tries all that ONNX Runtime has; default: [fp32, int8]
+# precisions: [fp32, int8]  # default for a measured device: auto, which tries all that ONNX Runtime has
 
 # REPLACE: what a plan has to keep.
 budget:

@@ -12,6 +12,7 @@ from rich.table import Table
 from planner.comparison.baselines import ONE_DEVICE_MIXED
 from planner.comparison.comparison_record import Comparison, ParetoFront, PlanSet, PlanSummary, Row
 from planner.comparison.fleet.fleet_records import FleetPlans, FleetRow
+from planner.devices.tried_precisions import tried_precisions_text
 from planner.formatting import AXES, MILLI, counted, names_text, range_text, three_digits
 from planner.report.tables.table_style import line, new_table
 from planner.verification.noisy_costs import noisy_costs_text, of_costs_text
@@ -47,7 +48,7 @@ def comparison_table(comparison: Comparison) -> RenderableType:
     parts += _measurement_tables(comparison)
     if not comparison.pieces:
         parts += [line(f"plan {plan.number}: {plan.summary}") for plan in comparison.plans]
-    parts += map(line, untimed_lines(comparison))
+    parts += map(line, (*untimed_lines(comparison), *_tried_lines(comparison)))
     if comparison.unused_links_text:
         parts.append(line(f"{comparison.unused_links_text}: --link"))
     names = ", ".join(comparison.links) or "no link varies"
@@ -80,6 +81,12 @@ def _noisy_lines(comparison: Comparison) -> Iterator[str]:
         yield f"plans{of_costs_text(comparison.noisy_costs)}"
         yield text
         yield ""
+
+
+def _tried_lines(comparison: Comparison) -> Iterator[str]:
+    """Yield which precisions were tried, if any were."""
+    if tried := tried_precisions_text(comparison.tried_precisions):
+        yield tried
 
 
 def _row_parts(comparison: Comparison) -> Iterator[RenderableType]:

@@ -401,6 +401,7 @@ def scenario(folder: Path, model: str, pictures: np.ndarray, **changes):
         "model": str(folder / model),
         "data": {"calibration": data, "evaluation": data},
         "devices": [{"name": "near", "scaled_from": "far", "speedup": 0.1}, {"name": "far"}],
+        "precisions": ["fp32", "int8"],
         "links": [{"from": "near", "to": "far", "bandwidth_mbit_per_s": 1}],
         "source": "near",
         "sink": "far",

@@ -67,7 +67,8 @@ def test_each_device_has_the_noise_of_its_own_scheme_and_the_seconds_of_its_orig
         {"name": "gateway", "scaled_from": "camera", "speedup": 2.0},
         {"name": "server", "scaled_from": "gateway", "speedup": 5.0},
     ]
-    scenario = parse_scenario(json.dumps(SCENARIO | {"devices": devices}).encode())
+    kept = {"devices": devices, "precisions": ["fp32", "int8"]}
+    scenario = parse_scenario(json.dumps(SCENARIO | kept).encode())
     symmetric = Scheme(symmetric=True)
     costs = device_costs(
         scenario,

@@ -19,12 +19,13 @@ from planner.inputs import auto_precisions, prepared_scenario
 from planner.inputs.prepared_scenario import Prepared, prepare
 from planner.output.plan_folder import read_fixed_costs, read_folder, read_plan, write_outcome
 from planner.profile_device import profile_here, remote_measurement
+from planner.report.tables.comparison_table import comparison_table
 from planner.report.tables.plan_tables import plan_table
 from planner.run import plan_scenario
 from planner.run_models import measure_models
 from planner.scenario.loader import dump_scenario, load_ready_models, load_scenario, parse_scenario
 from planner.scenario.schema import Scenario
-from profiling.precision import OFFERED, Precision
+from profiling.precision import DEFAULT_PRECISIONS, OFFERED, Precision
 from profiling.probe_precisions import PrecisionProbe, ProbedPrecision, probe_precisions
 
 EVERY = [Precision.FP32, *OFFERED]
@@ -193,6 +194,50 @@ def test_with_litert_auto_is_the_default_and_nothing_is_tried():
     prepared = prepare(load_scenario(ROOT / "scenarios" / "litert.yaml", ["precisions=auto"]))
     assert prepared.scenario.precisions == (Precision.FP32, Precision.INT8)
     assert prepared.tried_precisions == ()
+
+
+UNSET = {"precisions": None}
+
+
+@pytest.mark.usefixtures("ratios")
+def test_auto_is_the_default_of_devices_that_are_measured_here(tmp_path):
+    prepared = prepare(scenario(tmp_path, **TWO, **UNSET))
+    assert prepared.scenario == prepare(scenario(tmp_path, **TWO)).scenario
+    assert {row.precision for row in prepared.tried_precisions} == set(EVERY)
+    assert Precision.INT8_DYNAMIC in prepared.scenario.precisions_of(prepared.scenario.device("b"))
+
+
+@pytest.mark.usefixtures("ratios")
+def test_a_device_with_a_file_has_float_and_int8_by_default(tmp_path):
+    units = [unit.name for unit in prepare(scenario(tmp_path, precisions=["fp32"])).models.graph.units]
+    table, kinds = tmp_path / "b.csv", ("fp32", "int8", "int16")
+    lines = [f"{unit},{precision},0.1" for unit in units for precision in kinds]
+    table.write_text("\n".join(["unit,precision,seconds", *lines]))
+    of_file = {"name": "b", "profile": str(table)}
+    both = prepare(scenario(tmp_path, devices=[{"name": "a"}, of_file], **UNSET)).scenario
+    assert both.precisions_of(both.device("b")) == DEFAULT_PRECISIONS
+    assert Precision.INT8_DYNAMIC in both.precisions_of(both.device("a"))
+    alone = prepare(scenario(tmp_path, devices=[of_file], source="b", sink="b", **UNSET))
+    assert (alone.scenario.precisions, alone.tried_precisions) == (DEFAULT_PRECISIONS, ())
+
+
+@pytest.mark.usefixtures("ratios")
+def test_a_profile_for_a_file_has_what_plans_look_for_in_it(tmp_path):
+    given = scenario(tmp_path, devices=[{"name": "a", "profile": "not/yet/there.json"}], **UNSET)
+    assert set(profile_here(given, "a").latency.wall_s) == set(DEFAULT_PRECISIONS)
+    assert remote_measurement(given, "a").setup.precisions == DEFAULT_PRECISIONS
+    wanted = {"name": "a", "precisions": ["fp32", "int8", "int16"]}
+    there = remote_measurement(scenario(tmp_path, devices=[wanted], **UNSET), "a")
+    assert there.setup.precisions == (*DEFAULT_PRECISIONS, Precision.INT16)
+
+
+@pytest.mark.usefixtures("ratios")
+def test_a_comparison_says_what_was_tried(tmp_path):
+    given = scenario(tmp_path, **UNSET)
+    found = compare_scenario(given, Sweep(None, {"noise_relative_rms": (0.1, 0.5)}), CompareRequest())
+    assert tried_precisions_text(found.record.tried_precisions) in " ".join(
+        printed(comparison_table(found.record)).split()
+    )
 
 
 def test_int16_is_left_out_of_a_real_network_that_runs_on_one_device():

@@ -117,7 +117,10 @@ def test_links_whose_names_run_together_are_told_as_what_they_are():
             {"devices.1.precisions": "shares none with the scenario's precisions"},
         ),
         (
-            {"devices": [{"name": "camera"}, {"name": "server", "precisions": ["fp32", "int8", "int16"]}]},
+            {
+                "precisions": ["fp32", "int8"],
+                "devices": [{"name": "camera"}, {"name": "server", "precisions": ["fp32", "int8", "int16"]}],
+            },
             {"devices.1.precisions": "int16 is not among the scenario's precisions, fp32, int8: name it th"},
         ),
         (
