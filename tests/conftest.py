@@ -43,8 +43,10 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def _no_patience() -> None:
-    """Take seconds as they come: no test is about how true they are."""
+    """Take seconds as they come, in processes that tests start, too: no test is about how true they are."""
     core_contention._PATIENCE = core_contention.Patience(0.0, 0.0)
+    paths = str(ROOT / "tests" / "support" / "no_patience"), os.environ.get("PYTHONPATH", "")
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, paths))
 
 
 @pytest.fixture(autouse=True)
