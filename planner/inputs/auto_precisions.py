@@ -31,6 +31,8 @@ MEMORY = "memory"
 _WORK, _FEWEST, _MOST = 8e9, 2, 8
 _ERRORS = 2  # standard errors by which a median may be off
 _MARGIN_OF_FEW = 0.25  # so few rounds show no spread
+# Weights in float16 are float32 once they are loaded: whatever a probe shows, the same kernels run.
+_RUN_AS_FP32 = Precision.FP32, Precision.FLOAT16
 _FLOAT_BYTES = 4
 _WIRE_BYTES = {Precision.INT8: 1, Precision.INT16: 2}  # of an element between two such units
 
@@ -200,11 +202,12 @@ class _Trial:
         """Return what counts of a precision: memory and links only where there are some to save."""
         float_bytes = _FLOAT_BYTES // 2 if Wire.FLOAT16 in self.scenario.wires else _FLOAT_BYTES
         margin = _ERRORS * row.standard_error if row.rounds > FEW_ROUNDS else _MARGIN_OF_FEW
+        runs_as_fp32 = row.precision in _RUN_AS_FP32
         return WholeModelCosts(
             precision=row.precision,
             units=self._able(row.precision),
-            ratio=row.ratio,
-            margin=0.0 if row.precision is Precision.FP32 else margin,
+            ratio=1.0 if runs_as_fp32 else row.ratio,
+            margin=0.0 if runs_as_fp32 else margin,
             noise_power=row.noise_power,
             weight_bytes=self._weight_bytes(row.precision) if counts_weights else 0,
             wire_bytes=_WIRE_BYTES.get(row.precision.numbers, float_bytes) if self.scenario.links else 0,

@@ -131,6 +131,11 @@ def test_a_scenario_that_names_precisions_is_left_as_it_is(tmp_path):
     assert prepared.tried_precisions == ()
 
 
+def test_what_runs_as_float_is_no_faster_whatever_a_probe_shows(tmp_path, ratios):
+    ratios[Precision.FLOAT16] = (0.8, 1e-7)
+    assert Precision.FLOAT16 not in prepare(scenario(tmp_path)).scenario.precisions
+
+
 def test_a_cached_run_leaves_out_the_same(tmp_path, ratios):
     before = prepare(scenario(tmp_path))
     ratios[Precision.INT16] = (0.1, 0.0)
