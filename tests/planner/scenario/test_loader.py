@@ -101,7 +101,7 @@ def test_faults_of_keys_between_keys_and_of_files_come_in_one_go_in_the_order_of
         "s.yaml:7:20: devices.1.scaled_from names no device: 'cam'; devices are camera, server; "
         "did you mean camera?",
         "s.yaml:11:1: source names no device: 'sever'; devices are camera, server; did you mean server?",
-        f"s.yaml:13:1: metric judge:score cannot be used: there is no module judge in {tmp_path}",
+        f"s.yaml:14:1: metric judge:score cannot be used: there is no module judge in {tmp_path}",
     ]
 
 

