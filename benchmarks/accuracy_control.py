@@ -12,6 +12,7 @@ import onnx
 from planner.errors import DataError
 from planner.inputs.prepared_scenario import Prepared
 from profiling.arrays import Array
+from profiling.onnx_io.external_weights import inline
 from profiling.runtime.open_session import open_session, run_session
 
 Outputs = dict[str, Array]
@@ -39,7 +40,7 @@ def accuracy_controlled(prepared: Prepared, most_drop: float) -> onnx.ModelProto
         return score(prepared, outputs, chosen), None
 
     return nncf.quantize_with_accuracy_control(
-        prepared.models.graph.fp32_model,
+        float_model(prepared),
         nncf.Dataset(range(len(samples)), samples.__getitem__),
         nncf.Dataset(range(len(held_back.samples)), held_back.samples.__getitem__),
         judge,
@@ -47,6 +48,15 @@ def accuracy_controlled(prepared: Prepared, most_drop: float) -> onnx.ModelProto
         subset_size=len(samples),
         model_type=nncf.ModelType.TRANSFORMER if are_transformers else None,
     )
+
+
+def float_model(prepared: Prepared) -> onnx.ModelProto:
+    """Return the fp32 model with all weights inside: tools do not look for the files of large ones."""
+    model = onnx.ModelProto()
+    model.CopyFrom(prepared.models.graph.fp32_model)
+    for weight in model.graph.initializer:
+        weight.CopyFrom(inline(weight))
+    return model
 
 
 def _inner_nodes(prepared: Prepared) -> Iterable[onnx.NodeProto]:

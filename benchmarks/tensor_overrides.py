@@ -11,6 +11,7 @@ from math import ceil
 from pathlib import Path
 
 import onnx
+from accuracy_control import float_model
 from competing_plans import drop_of, errors_on
 from onnxruntime.quantization import (  # noqa: TID251  the competitor is the tool as it comes
     QuantFormat,
@@ -35,10 +36,9 @@ _SAMPLES = 4  # on which losses are measured; the tool keeps every tensor of all
 
 def with_wide_tensors(prepared: Prepared, most_drop: float) -> onnx.ModelProto:
     """Return the model in int8 with as many tensors in int16 as keep the drop on held-back data."""
-    graph = prepared.models.graph
     with tempfile.TemporaryDirectory() as text:
         source = Path(text) / "float.onnx"
-        onnx.save(graph.fp32_model, source)
+        onnx.save(float_model(prepared), source)
         signal_to_noise = _losses(_quantized(prepared, source, ()), prepared, Path(text))
         for count in counts(len(signal_to_noise)):
             model = _quantized(prepared, source, worst(signal_to_noise, count))

@@ -1,16 +1,20 @@
 """What NNCF is told: what held-back samples are worth, and how much of that it may lose."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
+import onnx
 import pytest
-from accuracy_control import accuracy_controlled, score
+from accuracy_control import accuracy_controlled, float_model, score
 from competing_plans import drop_of, errors_on
+from onnx import numpy_helper
 from repository import ROOT
 
 from planner.errors import DataError
 from planner.inputs.prepared_scenario import prepare
 from planner.scenario.loader import load_scenario
+from profiling.onnx_io.external_weights import externalize, read_array
 from profiling.runtime.open_session import Runtime, open_session, run_session
 
 
@@ -69,3 +73,19 @@ def test_what_costs_most_goes_back_to_fp32(prepared):
     assert errors[1] <= 0.005 < errors[0]
     counts = [sum(node.op_type == "QuantizeLinear" for node in m.graph.node) for m in (loose, tight)]
     assert counts[1] < counts[0]
+
+
+def test_tools_get_a_model_with_its_large_weights_inside():
+    weight = np.random.default_rng(0).standard_normal((512, 1024), np.float32)
+    model = onnx.parser.parse_model("""
+        <ir_version: 9, opset_import: ["" : 17]>
+        product (float[1, 512] x) => (float[1, 1024] y) { y = MatMul (x, w) }
+    """)
+    model.graph.initializer.append(numpy_helper.from_array(weight, "w"))
+    externalize(model)
+    assert any(weight.external_data for weight in model.graph.initializer)
+    prepared = SimpleNamespace(models=SimpleNamespace(graph=SimpleNamespace(fp32_model=model)))
+    whole = float_model(prepared)
+    assert not any(weight.external_data for weight in whole.graph.initializer)
+    for weight, own in zip(whole.graph.initializer, model.graph.initializer, strict=True):
+        np.testing.assert_array_equal(numpy_helper.to_array(weight), read_array(own))
