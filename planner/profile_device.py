@@ -48,7 +48,9 @@ def _asked_for(scenario: Scenario, device: DeviceSpec) -> Scenario:
     """Return a scenario with the precisions that its plans look for in a device's profile file."""
     if scenario.precisions is not None:
         return scenario
-    wanted = {*DEFAULT_PRECISIONS, *(device.precisions or ())}
+    wanted = {*DEFAULT_PRECISIONS, *(device.precisions or ()), *scenario.placement.precision.values()}
+    if scenario.fleet is not None and scenario.fleet.device == device.name:
+        wanted.update(*(one.precisions or () for one in scenario.fleet.classes))
     precisions = tuple(precision for precision in Precision if precision in wanted)
     return scenario.model_copy(update={"precisions": precisions})
 
@@ -75,8 +77,15 @@ def device_of(scenario: Scenario, name: str) -> DeviceSpec:
 
 @dataclass(frozen=True, slots=True)
 class RemoteMeasurement:
-    """What a device that is measured by itself is to measure, and of which model and calibration."""
+    """What a device that is measured by itself is to measure, and of which model and calibration.
 
+    Parameters
+    ----------
+    scenario
+        With the precisions that are to be measured.
+    """
+
+    scenario: Scenario
     device: DeviceSpec
     subject: CalibratedModel
     calibration: Calibration
@@ -101,7 +110,7 @@ def remote_measurement(scenario: Scenario, device: str, progress: Progress = sil
     prepared = prepare(scenario, progress, {device: scheme_there(scenario, remote_device)})
     calibration, setup = prepared.calibration(device), setup_anywhere(scenario, remote_device)
     order = prepared.subject.model.measurement_plan(calibration, setup, device)
-    return RemoteMeasurement(remote_device, prepared.subject, calibration, setup, order)
+    return RemoteMeasurement(scenario, remote_device, prepared.subject, calibration, setup, order)
 
 
 def bundle_device(scenario: Scenario, device: str, folder: Path, progress: Progress = silent) -> None:
@@ -119,7 +128,7 @@ def bundle_device(scenario: Scenario, device: str, folder: Path, progress: Progr
     progress("writing the bundle", 1, 1)
 
 
-def parse_remote_profile(data: bytes, name: str, scenario: Scenario, there: RemoteMeasurement) -> Profile:
+def parse_remote_profile(data: bytes, name: str, there: RemoteMeasurement) -> Profile:
     """Return the profile that a device made by itself, checked as a profile file is.
 
     Parameters
@@ -147,5 +156,5 @@ def parse_remote_profile(data: bytes, name: str, scenario: Scenario, there: Remo
     ):
         if found != asked:
             raise ProfileError(f"{name}: was measured with {what} {found}, asked for was {asked}")
-    check_profile(name, latency, scenario, there.device, there.subject)
+    check_profile(name, latency, there.scenario, there.device, there.subject)
     return profile

@@ -121,7 +121,7 @@ def measure_on_host(
         there = remote_measurement(loaded, device, progress)
         data = client.measure(there.order, deadline_s, progress)
         INTERRUPT.check()
-        record = parse_remote_profile(data, f"the profile from {device}", loaded, there)
+        record = parse_remote_profile(data, f"the profile from {device}", there)
         with writing_aside(path) as aside:
             aside.write_bytes(data)
     if json:

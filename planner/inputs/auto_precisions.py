@@ -12,6 +12,7 @@ from planner.devices.tried_precisions import TriedPrecision, tried_precisions_te
 from planner.inputs.calibrated_model import CalibratedModel
 from planner.scenario.budget_schema import ObjectiveSpec
 from planner.scenario.device_schema import DeviceSpec
+from planner.scenario.fleet_schema import FleetSpec
 from planner.scenario.schema import Scenario
 from profiling.graph.unit_graph import ModelGraph
 from profiling.on_device.processor import cpu_description
@@ -86,7 +87,9 @@ def find_precisions(
         else:
             found = _of_file(scenario, origin, subject)
         kept[device.name] = tuple(p for p in scenario.offered_precisions if p in found)
-    wanted = {*named, *(p for precisions in kept.values() for p in precisions)}
+    fleet = _fleet_with_own(scenario.fleet, scenario, subject) if scenario.fleet is not None else None
+    of_classes = [one.precisions or () for one in fleet.classes] if fleet is not None else []
+    wanted = {*named, *(p for precisions in (*kept.values(), *of_classes) for p in precisions)}
     precisions = tuple(p for p in scenario.offered_precisions if p in wanted)
     devices = tuple(
         device.model_copy(update={"precisions": kept[device.name]})
@@ -97,7 +100,9 @@ def find_precisions(
     rows = tuple(row for rows_of_device in tried.values() for row in rows_of_device)
     if text := tried_precisions_text(rows):
         log.info("%s", text)
-    return scenario.model_copy(update={"precisions": precisions, "devices": devices}), rows
+    found_out = {"precisions": precisions, "devices": devices}
+    # A plan of it is recognized by what the scenario says: no key more.
+    return scenario.model_copy(update=found_out | ({} if fleet is None else {"fleet": fleet})), rows
 
 
 def _named(scenario: Scenario) -> set[Precision]:
@@ -108,6 +113,23 @@ def _named(scenario: Scenario) -> set[Precision]:
     for device_class in scenario.fleet.classes if scenario.fleet else ():
         named.update(device_class.precisions or ())
     return named
+
+
+def _fleet_with_own(fleet: FleetSpec, scenario: Scenario, subject: CalibratedModel) -> FleetSpec:
+    """Return a fleet whose classes with profiles of their own have the precisions of these."""
+    device = scenario.device(fleet.device)
+    classes = []
+    for one in fleet.classes:
+        if one.profile is not None and one.precisions is None and device.precisions is None:
+            of_class = device.model_copy(update={"profile": one.profile})
+            found = set(DEFAULT_PRECISIONS)
+            if scenario.precisions is not None:
+                found = _of_file(scenario, of_class, subject)
+            own = tuple(p for p in scenario.offered_precisions if p in found)
+            classes.append(one.model_copy(update={"precisions": own}))
+        else:
+            classes.append(one)
+    return fleet.model_copy(update={"classes": tuple(classes)})
 
 
 def _of_file(scenario: Scenario, device: DeviceSpec, subject: CalibratedModel) -> set[Precision]:

@@ -1,10 +1,13 @@
 """The plan folder: written whole or not at all, and read back."""
 
+import json
 import shutil
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+
+import msgspec
 
 from planner.deployment.built_models import BuiltModels, unit_graph_of
 from planner.errors import OutputError
@@ -45,6 +48,7 @@ from profiling.graph.any_model import Stage, inputs_of, outputs_of
 from profiling.latency.write_bundle import BUNDLE_FILES
 from profiling.on_device.device_main import ORDER
 from profiling.onnx_io.external_weights import DATA_SUFFIX
+from profiling.precision import DEFAULT_PRECISIONS
 from profiling.records.json_files import save_json
 from profiling.records.profile import Profile
 from profiling.stage_session import TFLITE_SUFFIX, runtime_of_model
@@ -165,7 +169,16 @@ def read_plan(path: Path) -> Plan:
     """
     if not path.exists():
         raise OutputError(f"{path}: No such file or directory; give a plan's folder")
-    return read_record(path / PLAN if path.is_dir() else path, Plan)
+    return _naming_precisions(read_record(path / PLAN if path.is_dir() else path, Plan))
+
+
+def _naming_precisions(plan: Plan) -> Plan:
+    """Return a plan whose scenario names its precisions: when none were found out, they could be left out."""
+    content = json.loads(bytes(plan.scenario))
+    if "precisions" in content:
+        return plan
+    content["precisions"] = list(DEFAULT_PRECISIONS)
+    return msgspec.structs.replace(plan, scenario=msgspec.Raw(msgspec.json.encode(content)))
 
 
 def read_fixed_costs(path: Path) -> FixedCosts:

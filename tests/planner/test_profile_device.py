@@ -12,6 +12,7 @@ from planner.scenario.loader import load_ready_scenario
 from planner.scenario.schema import Scenario
 from profiling.errors import ProfileError
 from profiling.latency.measure_latency import measure_latency
+from profiling.precision import DEFAULT_PRECISIONS
 from profiling.records.profile import FORMAT, Profile
 
 NAME = "the profile from server"
@@ -34,8 +35,8 @@ def measured(there) -> Profile:
     return Profile(FORMAT, "server", latency)
 
 
-def test_what_was_asked_for_is_taken_as_it_is(scenario, there, measured):
-    assert parse_remote_profile(msgspec.json.encode(measured), NAME, scenario, there) == measured
+def test_what_was_asked_for_is_taken_as_it_is(there, measured):
+    assert parse_remote_profile(msgspec.json.encode(measured), NAME, there) == measured
 
 
 @pytest.mark.parametrize(
@@ -55,14 +56,24 @@ def test_what_was_asked_for_is_taken_as_it_is(scenario, there, measured):
         (lambda p: p["latency"]["units"][0].update(seconds=-1.0), "seconds must be finite and >= 0"),
     ],
 )
-def test_what_was_not_asked_for_is_refused(scenario, there, measured, change, why):
+def test_what_was_not_asked_for_is_refused(there, measured, change, why):
     fields = json.loads(msgspec.json.encode(measured))
     change(fields)
     with pytest.raises(ProfileError, match=f"^{NAME}.*{why}"):
-        parse_remote_profile(msgspec.json.encode(fields), NAME, scenario, there)
+        parse_remote_profile(msgspec.json.encode(fields), NAME, there)
 
 
 @pytest.mark.parametrize("data", [b"", b"null", b"\xff", b"[" * 10_000])
-def test_what_is_no_profile_is_refused(scenario, there, data):
+def test_what_is_no_profile_is_refused(there, data):
     with pytest.raises(ProfileError, match=f"^{NAME} is not a Profile file"):
-        parse_remote_profile(data, NAME, scenario, there)
+        parse_remote_profile(data, NAME, there)
+
+
+def test_a_device_whose_precisions_would_be_found_out_here_is_asked_for_float_and_int8():
+    unset = load_ready_scenario(QUICKSTART, [*FAST[1::2], "precisions=null"])
+    there = remote_measurement(unset, "server")
+    assert there.setup.precisions == DEFAULT_PRECISIONS
+    feeds = there.subject.calibration.samples[0]
+    latency = measure_latency(there.subject.graph, there.calibration, feeds, there.setup)
+    measured = Profile(FORMAT, "server", latency)
+    assert parse_remote_profile(msgspec.json.encode(measured), NAME, there) == measured

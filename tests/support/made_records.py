@@ -49,6 +49,7 @@ SCENARIO = {
     ],
     "source": "camera",
     "sink": "camera",
+    "precisions": ["fp32", "int8"],
 }
 UNITS = ("conv1", "conv2", "conv3", "pool", "gemm")
 CUT = Cut(

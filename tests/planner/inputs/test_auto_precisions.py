@@ -12,6 +12,7 @@ from terminal_text import printed
 from two_models import write_two_models
 
 from planner.comparison.bandwidth_and_budget_sweep import CompareRequest, compare_scenario
+from planner.comparison.fleet.class_scenario import class_limits
 from planner.comparison.sweep_points import Sweep
 from planner.devices.tried_precisions import tried_precisions_text
 from planner.export_and_verify import export_plan
@@ -237,6 +238,28 @@ def test_a_profile_for_a_file_has_what_plans_look_for_in_it(tmp_path):
 
 
 @pytest.mark.usefixtures("ratios")
+def test_a_class_of_a_fleet_with_a_profile_of_its_own_has_what_its_file_has(tmp_path):
+    units = [unit.name for unit in prepare(scenario(tmp_path, precisions=["fp32"])).models.graph.units]
+    table, kinds = tmp_path / "old.csv", ("fp32", "int8", "int16")
+    lines = [f"{unit},{precision},0.1" for unit in units for precision in kinds]
+    table.write_text("\n".join(["unit,precision,seconds", *lines]))
+    fleet = {"device": "a", "classes": [{"name": "new"}, {"name": "old", "profile": str(table)}]}
+    for changes, wanted in ((UNSET, DEFAULT_PRECISIONS), ({}, (*DEFAULT_PRECISIONS, Precision.INT16))):
+        found = prepare(scenario(tmp_path, **(TWO | changes), fleet=fleet)).scenario
+        new, old = found.fleet.classes
+        assert (new.precisions, old.precisions) == (None, wanted)
+        limits = class_limits(found, "a", old)
+        assert limits.precisions_of(limits.device("a")) == wanted
+
+
+def test_a_profile_for_a_file_has_what_its_classes_and_a_placement_name(tmp_path):
+    named = {"device": "a", "classes": [{"name": "old", "precisions": ["fp32", "int16"]}]}
+    devices = [{"name": "a", "profile": "not/yet/there.json"}, {"name": "b"}]
+    given = scenario(tmp_path, devices=devices, fleet=named, **UNSET)
+    assert remote_measurement(given, "a").setup.precisions == (*DEFAULT_PRECISIONS, Precision.INT16)
+
+
+@pytest.mark.usefixtures("ratios")
 def test_a_comparison_says_what_was_tried(tmp_path):
     given = scenario(tmp_path, **UNSET)
     found = compare_scenario(given, Sweep(None, {"noise_relative_rms": (0.1, 0.5)}), CompareRequest())
@@ -295,6 +318,14 @@ def test_a_plan_is_made_again_with_the_precisions_that_it_had(planned, monkeypat
     assert after.tried_precisions == before.tried_precisions
     named = given.model_copy(update={"precisions": (Precision.FP32, Precision.INT8)})
     assert plan_scenario(named, fixed=read_fixed_costs(folder)).plan.tried_precisions == ()
+
+
+def test_a_plan_of_a_time_when_none_were_found_out_had_float_and_int8(planned, tmp_path):
+    """Its file names none then."""
+    plan = json.loads((planned[1] / "plan.json").read_text())
+    del plan["scenario"]["precisions"]
+    (tmp_path / "plan.json").write_text(json.dumps(plan))
+    assert parse_scenario(bytes(read_plan(tmp_path).scenario)).precisions == DEFAULT_PRECISIONS
 
 
 def test_a_plan_is_recognized_as_of_the_scenario_that_it_was_made_of(planned):
