@@ -132,10 +132,11 @@ def latency_ratios(target: VerificationTarget, feeds: Feeds, runtime: Runtime) -
     sessions = calmest(taken)
     stages = np.asarray([[stage.middle for stage in session.chain] for session in sessions])
     sums = stages.sum(axis=1)
+    spread = sums if len(sums) > 1 else [sum(one.middle for one in session.chain) for session in taken]
     return LatencyRatios(
         float(np.median([session.whole.middle for session in sessions])),
         float(np.median(sums)),
         tuple(np.median(stages, axis=0).tolist()),
-        (float(sums.min()), float(sums.max())),
+        (float(min(spread)), float(max(spread))),
         tuple(percentiles_of(runs) for runs in zip(*(session.chain for session in sessions), strict=True)),
     )

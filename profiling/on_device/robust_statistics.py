@@ -11,6 +11,7 @@ import numpy as np
 _OF_MEDIAN, _NOISY = 0.93, 0.05
 _MOST_CONTENDED = 0.25
 _OF_DEVIATION = 1.25  # a median errs by so many times what a mean does
+_OF_ONE = 0.03  # where a session's memory lies makes a few percent
 _LEAST_SESSIONS, _LEAST_SESSIONS_OF_LARGE, _MOST_SESSIONS, _CLOSE = 3, 2, 7, 0.01
 _TIMED_S, _LEAST_ROUNDS, MOST_ROUNDS = 0.4, 8, 100
 _LARGE_S, _FEWEST_ROUNDS = 2.0, 2
@@ -49,9 +50,12 @@ def are_contended(share: float | None) -> bool:
 
 
 def middle_error(values: Sequence[float]) -> float:
-    """Return the standard error of the median of a few values that err normally, as a fraction of it."""
+    """Return the standard error of the median of a few values that err normally, as a fraction of it.
+
+    A single value is taken to err by what sessions differ by; where there is none, nothing errs.
+    """
     if len(values) < 2:
-        return 0.0
+        return _OF_ONE * len(values)
     own = np.asarray(values, dtype=float)
     middle = float(np.median(own))
     return _OF_DEVIATION * float(own.std(ddof=1)) / (middle * float(np.sqrt(len(own)))) if middle else 0.0

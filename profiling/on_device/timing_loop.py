@@ -46,9 +46,11 @@ class Round:
         return sum(run.seconds for run in self.runs.values())
 
     @property
-    def waited_share(self) -> float:
-        """Seconds that its runs waited per second of them."""
-        return sum(run.waited_s for run in self.runs.values()) / self.seconds if self.seconds else 0.0
+    def disturbance(self) -> tuple[int, float]:
+        """How many of its runs shared their core, and seconds that its runs waited per second of them."""
+        waited_s = sum(run.waited_s for run in self.runs.values())
+        contended = sum(run.is_contended for run in self.runs.values())
+        return contended, waited_s / self.seconds if self.seconds else 0.0
 
 
 @dataclass(frozen=True)
@@ -146,6 +148,8 @@ def _taken_rounds(
         before, waited = _next_round(_beginning_with(work, len(taken)), clock, waited, before)
         taken.append(before)
         undisturbed += before.is_warm
+        if not before.is_calm:
+            clock.leave_core()  # the system knows of work that no probe sees
     return taken
 
 
@@ -187,7 +191,7 @@ def _counting(taken: Sequence[Round], key: Any, rounds: int, clock: RunClock) ->
     if len(warm) >= fewest:
         return warm
     if clock.kind == WALL:
-        least = sorted(range(len(taken)), key=lambda number: taken[number].waited_share)[:rounds]
+        least = sorted(range(len(taken)), key=lambda number: taken[number].disturbance)[:rounds]
         return sorted(least)
     quickest = sorted(range(len(taken)), key=lambda number: taken[number].runs[key].seconds)
     return quickest[: max(fewest, rounds // _QUARTER)]

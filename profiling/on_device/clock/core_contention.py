@@ -19,7 +19,7 @@ from typing import Callable, NamedTuple
 
 import numpy as np
 
-_SIDE, _LENGTH = 32, 4096  # of the probes: about 15 microseconds each, and a few KiB
+_SIDE, _LENGTH = 32, 4096  # of the probes: about 15 microseconds each, on 12 and 32 KiB
 _REPEATS = 3  # of which the quickest counts: an interrupt is in one of them at most
 # Seen on an Intel processor, over the ratio alone: up to 1.2 alone, 1.3 to 2 with the other thread busy.
 _CONTENDED = 1.3
@@ -144,7 +144,8 @@ class OwnCore:
     ) -> None:
         self._probe = probe
         self._choice = choice
-        self._others: Iterator[int] | None = None  # while the thread may be moved
+        self._cores: frozenset[int] = frozenset()  # on which the thread may be moved
+        self._others: Iterator[int] = iter(())
         self._pause = pause
         self._patience = patience
         self._left_s = patience.least_s
@@ -163,14 +164,23 @@ class OwnCore:
         """
         self._left_s += self._patience.per_measured_s * measured_s
         waited = False
-        while self._left_s > 0 and self.is_contended():
+        while self._left_s > 0:
+            if not self.is_contended():
+                return waited
             waited = True
-            if self._choice is not None and self._others is not None:
+            if self._choice is not None and self._cores:
                 self._choice.allow({next(self._others)})
                 if not self.is_contended():
-                    break
+                    return True
             self._left_s -= self._pause()
+        if waited:
+            self.leave()
         return waited
+
+    def leave(self) -> None:
+        """Let the thread run on all its cores again, where it was moved to one."""
+        if self._choice is not None and self._cores:
+            self._choice.allow(self._cores)
 
     @contextlib.contextmanager
     def visited(self) -> Iterator[None]:
@@ -179,12 +189,12 @@ class OwnCore:
         if self._choice is None or not cores:
             yield
             return
-        self._others = itertools.cycle(sorted(cores))
+        self._cores, self._others = cores, itertools.cycle(sorted(cores))
         try:
             yield
         finally:
-            self._others = None
-            self._choice.allow(cores)
+            self.leave()
+            self._cores = frozenset()
 
 
 @functools.cache
@@ -202,8 +212,8 @@ def own_core(*, moves: bool) -> OwnCore:
 @functools.cache
 def _core_probe() -> CoreProbe:
     """Return the probe of this process."""
-    matrix, ones = np.ones((_SIDE, _SIDE), np.int32), np.ones(_LENGTH)
-    product, sums = np.empty_like(matrix), np.empty_like(ones)
+    matrix, ones = np.ones((_SIDE, _SIDE), np.int32), np.broadcast_to(np.ones(1), _LENGTH)
+    product, sums = np.empty_like(matrix), np.empty(_LENGTH)
     # Integers, since products of floats may run in a library's own threads.
     return CoreProbe(
         functools.partial(_seconds, functools.partial(np.matmul, matrix, matrix, out=product)),

@@ -95,6 +95,11 @@ class RunClock:
         """Wait for this core to be the thread's own, as `OwnCore.wait` does."""
         return self.core is not None and self.core.wait(measured_s)
 
+    def leave_core(self) -> None:
+        """Let the thread run on all its cores again, where `wait_for_core` moved it to one."""
+        if self.core is not None:
+            self.core.leave()
+
     def visiting_cores(self) -> contextlib.AbstractContextManager[None]:
         """Return the context in which `wait_for_core` may move the thread."""
         return contextlib.nullcontext() if self.core is None else self.core.visited()

@@ -120,6 +120,25 @@ def test_a_thread_may_run_anywhere_again_afterwards():
     assert machine.moves[-1] == {0, 1}
 
 
+def test_where_patience_ends_or_the_system_knows_better_the_thread_may_run_anywhere_again():
+    machine = FakeMachine([[*CALM_LOOK, True]] * 2)
+    own = machine.own_core()
+    own.wait()
+    machine.step = 60
+    with own.visited():
+        assert own.wait()
+        assert machine.moves[-1] == {0, 1}
+    calm = FakeMachine([[*CALM_LOOK, True], [*CALM_LOOK, False]])
+    own = calm.own_core()
+    own.wait()
+    calm.step = 60
+    with own.visited():
+        own.wait()
+        assert calm.moves[-1] == {1}
+        own.leave()
+        assert calm.moves[-1] == {0, 1}
+
+
 @pytest.mark.parametrize("moves", [True, False])
 def test_where_no_core_is_calm_it_waits_until_one_is(moves):
     machine = FakeMachine([[*CALM_LOOK, *[True] * 100, False]] * 2)
