@@ -269,5 +269,6 @@ def draw_request(plan: Plan, devices: Sequence[str]) -> Figure:
         axes.set_xlabel("ms of one request, by device")
         axes.spines["left"].set_visible(False)
         axes.grid(visible=False, axis="y")
-        axes.legend(ncols=4, loc="lower left", bbox_to_anchor=(0, 1))
+        if left:
+            axes.legend(ncols=4, loc="lower left", bbox_to_anchor=(0, 1))
     return figure
