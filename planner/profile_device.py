@@ -7,7 +7,7 @@ from planner.costs.device_costs import noise_of
 from planner.costs.device_profiles import check_profile, latency_profile
 from planner.costs.noise_profiles import noise_profiles
 from planner.devices.quantization_schemes import scheme_here, scheme_there
-from planner.devices.runtime import runtime_of, setup_anywhere
+from planner.devices.runtime import origin_of, runtime_of, setup_anywhere
 from planner.errors import ScenarioError
 from planner.inputs.calibrated_model import CalibratedModel
 from planner.inputs.prepared_scenario import prepare
@@ -33,7 +33,7 @@ def profile_here(scenario: Scenario, device: str, progress: Progress = silent) -
     """
     named = device_of(scenario, device)
     local_device = named.model_copy(update={"profile": MEASURE_HERE, "scaled_from": None})
-    if not scenario.origin_of(named).is_measured_here:
+    if not origin_of(scenario, named)[0].is_measured_here:
         scenario = _asked_for(scenario, named)
     scheme = scheme_here(scenario, local_device, runtime_of(local_device))
     prepared = prepare(_with_device(scenario, local_device), progress, {device: scheme})

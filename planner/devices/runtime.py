@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from math import prod
 
 from planner.scenario.device_schema import DeviceSpec
 from planner.scenario.schema import Scenario
@@ -20,11 +21,8 @@ def origin_of(scenario: Scenario, device: DeviceSpec) -> tuple[DeviceSpec, float
 
     Speedups along a chain of scaled devices multiply, with that of the one whose costs they take.
     """
-    speedup = device.speedup or 1.0
-    while device.scaled_from is not None:
-        device = scenario.device(device.scaled_from)
-        speedup *= device.speedup or 1.0
-    return device, speedup
+    chain = scenario.scaling_chain(device)
+    return chain[-1], prod(one.speedup or 1.0 for one in chain)
 
 
 def measured_devices(scenario: Scenario) -> Sequence[DeviceSpec]:

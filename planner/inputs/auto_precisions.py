@@ -67,6 +67,8 @@ def find_precisions(
     ProfileError
         If a device's profile cannot be read.
     """
+    if not isinstance(graph := subject.graph, ModelGraph):
+        raise TypeError("only precisions of ONNX Runtime are tried out")
     named, tried = _named(scenario), dict[str, tuple[TriedPrecision, ...]]()
     counts_weights = _counts_weights(scenario, more_budgets)
     kept = dict[str, tuple[Precision, ...]]()
@@ -74,16 +76,12 @@ def find_precisions(
         origin, _ = origin_of(scenario, device)
         if device.precisions is not None or device.name not in schemes:
             continue
-        if not isinstance(subject.graph, ModelGraph):
-            found = set(scenario.offered_precisions)
-        elif origin.is_measured_here:
+        if origin.is_measured_here:
             if origin.name not in tried:
                 calibration = Calibration(schemes.get(origin.name, schemes[device.name]), ranges)
-                trial = _Trial(scenario, subject, subject.graph, origin, calibration)
+                trial = _Trial(scenario, subject, graph, origin, calibration)
                 tried[origin.name] = trial.tried(named, progress, counts_weights=counts_weights)
             found = {row.precision for row in tried[origin.name] if not row.left_out}
-        elif scenario.precisions is None:
-            found = set(DEFAULT_PRECISIONS)
         else:
             found = _of_file(scenario, origin, subject)
         kept[device.name] = tuple(p for p in scenario.offered_precisions if p in found)
@@ -122,9 +120,7 @@ def _fleet_with_own(fleet: FleetSpec, scenario: Scenario, subject: CalibratedMod
     for one in fleet.classes:
         if one.profile is not None and one.precisions is None and device.precisions is None:
             of_class = device.model_copy(update={"profile": one.profile})
-            found = set(DEFAULT_PRECISIONS)
-            if scenario.precisions is not None:
-                found = _of_file(scenario, of_class, subject)
+            found = _of_file(scenario, of_class, subject)
             own = tuple(p for p in scenario.offered_precisions if p in found)
             classes.append(one.model_copy(update={"precisions": own}))
         else:
@@ -133,7 +129,9 @@ def _fleet_with_own(fleet: FleetSpec, scenario: Scenario, subject: CalibratedMod
 
 
 def _of_file(scenario: Scenario, device: DeviceSpec, subject: CalibratedModel) -> set[Precision]:
-    """Return the precisions of which a device's profile file has every unit's seconds."""
+    """Return the precisions of which a profile file has every unit's seconds; unset, of what it must have."""
+    if scenario.precisions is None:
+        return set(DEFAULT_PRECISIONS)
     path = Path(str(device.profile))
     with naming_profile(scenario, device):
         rows = read_cost_table(path) if is_cost_table(path) else load_profile(path).latency.units

@@ -171,21 +171,18 @@ class Scenario(SharedSpec):
         """Return a device by name."""
         return next(device for device in self.devices if device.name == name)
 
-    def origin_of(self, device: DeviceSpec) -> DeviceSpec:
-        """Return the device whose costs a device takes: itself, or one that it is scaled from."""
-        seen = set[str]()
-        while device.scaled_from is not None and device.name not in seen:
-            seen.add(device.name)
-            device = next((d for d in self.devices if d.name == device.scaled_from), device)
-        return device
+    def scaling_chain(self, device: DeviceSpec) -> tuple[DeviceSpec, ...]:
+        """Return a device, the one that it is scaled from, and so on to the one whose costs it takes."""
+        by_name, chain = {one.name: one for one in self.devices}, [device]
+        seen = {device.name}  # a circle is a fault, which is told elsewhere
+        while (name := chain[-1].scaled_from) in by_name and name not in seen:
+            seen.add(name)
+            chain.append(by_name[name])
+        return tuple(chain)
 
     def runtime_of(self, device: DeviceSpec) -> str:
         """Return what runs a device's stages."""
-        seen = set[str]()
-        while device.runtime is None and device.scaled_from is not None and device.name not in seen:
-            seen.add(device.name)
-            device = next((d for d in self.devices if d.name == device.scaled_from), device)
-        return device.runtime or ONNX_RUNTIME
+        return next((one.runtime for one in self.scaling_chain(device) if one.runtime), ONNX_RUNTIME)
 
     @property
     def runtimes(self) -> tuple[str, ...]:
@@ -245,7 +242,7 @@ class Scenario(SharedSpec):
         """Return the precisions that the scenario and the device both allow."""
         if self.runtime_of(device) == TENSORFLOW:
             return (Precision.FP32,)
-        is_measured_here = self.origin_of(device).is_measured_here
+        is_measured_here = self.scaling_chain(device)[-1].is_measured_here
         others = DEFAULT_PRECISIONS if self.precisions is None and not is_measured_here else None
         device_precisions = device.precisions or others or self.offered_precisions
         return tuple(p for p in self.offered_precisions if p in device_precisions)

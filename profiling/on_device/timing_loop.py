@@ -149,7 +149,7 @@ def _taken_rounds(
         taken.append(before)
         undisturbed += before.is_warm
         if not before.is_calm:
-            clock.leave_core()  # the system knows of work that no probe sees
+            clock.leave_core()  # another may be better now, and the system may know which
     return taken
 
 

@@ -67,8 +67,7 @@ def test_each_device_has_the_noise_of_its_own_scheme_and_the_seconds_of_its_orig
         {"name": "gateway", "scaled_from": "camera", "speedup": 2.0},
         {"name": "server", "scaled_from": "gateway", "speedup": 5.0},
     ]
-    kept = {"devices": devices, "precisions": ["fp32", "int8"]}
-    scenario = parse_scenario(json.dumps(SCENARIO | kept).encode())
+    scenario = parse_scenario(json.dumps(SCENARIO | {"devices": devices}).encode())
     symmetric = Scheme(symmetric=True)
     costs = device_costs(
         scenario,

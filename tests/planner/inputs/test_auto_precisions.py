@@ -55,6 +55,15 @@ def scenario(folder, **changes) -> Scenario:
     return scenario_around(folder, models.residual(), samples(), **({"precisions": "auto"} | changes))
 
 
+def table_of(folder, *precisions: str, more: str = "") -> str:
+    """Return a file with seconds of every unit in some precisions, and further lines."""
+    units = [unit.name for unit in prepare(scenario(folder, precisions=["fp32"])).models.graph.units]
+    lines = [f"{unit},{precision},0.1\n" for unit in units for precision in precisions]
+    path = folder / "seconds.csv"
+    path.write_text("".join(["unit,precision,seconds\n", *lines, more]))
+    return str(path)
+
+
 @pytest.fixture
 def ratios(monkeypatch, tmp_path):
     """Have probes show known ratios, with an empty cache; return those that may be changed."""
@@ -173,11 +182,9 @@ def test_devices_keep_what_their_own_measurement_speaks_for(tmp_path, monkeypatc
 
 @pytest.mark.usefixtures("ratios")
 def test_a_device_with_a_table_of_seconds_has_the_precisions_of_the_table(tmp_path):
-    units = [unit.name for unit in prepare(scenario(tmp_path, precisions=["fp32"])).models.graph.units]
-    lines = [f"{unit},{precision},0.1" for unit in units for precision in ("fp32", "int16")]
-    table = tmp_path / "b.csv"
-    table.write_text("\n".join(["unit,precision,seconds", *lines, f"{units[0]},weights-int8,0.1"]))
-    prepared = prepare(scenario(tmp_path, devices=[{"name": "a"}, {"name": "b", "profile": str(table)}]))
+    first = prepare(scenario(tmp_path, precisions=["fp32"])).models.graph.units[0].name
+    table = table_of(tmp_path, "fp32", "int16", more=f"{first},weights-int8,0.1\n")
+    prepared = prepare(scenario(tmp_path, devices=[{"name": "a"}, {"name": "b", "profile": table}]))
     found = prepared.scenario
     assert found.precisions_of(found.device("b")) == (Precision.FP32, Precision.INT16)
     assert Precision.INT16 not in found.precisions_of(found.device("a"))
@@ -215,11 +222,7 @@ def test_auto_is_the_default_of_devices_that_are_measured_here(tmp_path):
 
 @pytest.mark.usefixtures("ratios")
 def test_a_device_with_a_file_has_float_and_int8_by_default(tmp_path):
-    units = [unit.name for unit in prepare(scenario(tmp_path, precisions=["fp32"])).models.graph.units]
-    table, kinds = tmp_path / "b.csv", ("fp32", "int8", "int16")
-    lines = [f"{unit},{precision},0.1" for unit in units for precision in kinds]
-    table.write_text("\n".join(["unit,precision,seconds", *lines]))
-    of_file = {"name": "b", "profile": str(table)}
+    of_file = {"name": "b", "profile": table_of(tmp_path, "fp32", "int8", "int16")}
     both = prepare(scenario(tmp_path, devices=[{"name": "a"}, of_file], **UNSET)).scenario
     assert both.precisions_of(both.device("b")) == DEFAULT_PRECISIONS
     assert Precision.INT8_DYNAMIC in both.precisions_of(both.device("a"))
@@ -239,11 +242,8 @@ def test_a_profile_for_a_file_has_what_plans_look_for_in_it(tmp_path):
 
 @pytest.mark.usefixtures("ratios")
 def test_a_class_of_a_fleet_with_a_profile_of_its_own_has_what_its_file_has(tmp_path):
-    units = [unit.name for unit in prepare(scenario(tmp_path, precisions=["fp32"])).models.graph.units]
-    table, kinds = tmp_path / "old.csv", ("fp32", "int8", "int16")
-    lines = [f"{unit},{precision},0.1" for unit in units for precision in kinds]
-    table.write_text("\n".join(["unit,precision,seconds", *lines]))
-    fleet = {"device": "a", "classes": [{"name": "new"}, {"name": "old", "profile": str(table)}]}
+    table = table_of(tmp_path, "fp32", "int8", "int16")
+    fleet = {"device": "a", "classes": [{"name": "new"}, {"name": "old", "profile": table}]}
     for changes, wanted in ((UNSET, DEFAULT_PRECISIONS), ({}, (*DEFAULT_PRECISIONS, Precision.INT16))):
         found = prepare(scenario(tmp_path, **(TWO | changes), fleet=fleet)).scenario
         new, old = found.fleet.classes

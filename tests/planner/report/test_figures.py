@@ -181,3 +181,9 @@ def test_who_takes_no_part_in_a_request_has_no_bar():
     predicted = replaced(PREDICTED, compute_s={"camera": 0.00919, "server": 0.0}, transfer_s=0.0)
     axes = draw_request(made_plan(predicted=predicted), DEVICES).axes[0]
     assert [bars.get_label() for bars in axes.containers] == ["camera: 9.19 ms"]
+
+
+def test_a_request_that_takes_no_time_is_drawn_without_a_warning():
+    predicted = replaced(PREDICTED, compute_s={"camera": 0.0, "server": 0.0}, transfer_s=0.0)
+    axes = draw_request(made_plan(predicted=predicted), DEVICES).axes[0]
+    assert (axes.containers, axes.get_legend()) == ([], None)
