@@ -150,7 +150,10 @@ def _plan_costs(profile: LatencyProfile, timing: PlanTiming, scale: float) -> _P
     # What no unit, switch or wire accounts for is spread over all of the plan's costs.
     total = sum(units.values()) + sum(switches.values())
     on_wires = sum(sum(seconds.values()) for seconds in wires.values())
-    stretch = max(0.0, timing.plan.wall_s * scale - profile.start_s - on_wires) / total if total else 1.0
+    whole_s = max(0.0, timing.plan.wall_s * scale - profile.start_s - on_wires)
+    if not total and units:  # all were too short for the profiler's clock, which counts microseconds
+        return _PlanCosts(dict.fromkeys(units, whole_s / len(units)), switches, wires)
+    stretch = whole_s / total if total else 1.0
     return _PlanCosts(
         {index: seconds * stretch for index, seconds in units.items()},
         {switch: seconds * stretch for switch, seconds in switches.items()},

@@ -81,7 +81,7 @@ def test_what_no_kernel_accounts_for_is_spread_over_the_plan(digits, alone, prof
     timing = time_plan(graph, BuiltPlan(int8, mixed), digits.samples[0], Runtime(), rounds=3)
     slower = replace(timing, plan=Timed(timing.plan.wall_s * 2, timing.plan.profiled))
     none = replace(timing, plan=Timed(timing.plan.wall_s, KernelTimes(())))
-    for one in (slower, timing):
+    for one in (slower, timing, none):
         wanted = one.ratio_to_fp32 * profile.wall_s[Precision.FP32]
         assert whole_seconds(alone, graph, apply_corrections(profile, one), int8) == pytest.approx(
             wanted, rel=1e-6
