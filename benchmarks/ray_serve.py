@@ -26,7 +26,7 @@ from ray_cluster import RayCluster
 
 from planner.hosts.deploy_ray import deploy_ray
 from planner.hosts.on_host.messages import TensorSpec
-from planner.output.plan_folder import read_manifest
+from planner.output.saved_plan import read_manifest
 from planner.verification.stage_chain import Chain, same_bits
 from profiling.arrays import Array, Feeds
 from profiling.runtime.open_session import Runtime

@@ -189,7 +189,7 @@ class PlanResult:
 
     def _unit_graph(self) -> "UnitGraph":
         if self._folder is not None:
-            from planner.output.plan_folder import read_graph
+            from planner.output.saved_plan import read_graph
 
             return read_graph(self._folder, self.plan)
         if self._outcome is None or self._outcome.built is None:
@@ -370,7 +370,7 @@ def plan(
     chosen = one_model(scenario, "plan_models plans them together")
     report = progress_of(progress)
 
-    from planner.output.plan_folder import read_fixed_costs
+    from planner.output.saved_plan import read_fixed_costs
     from planner.report.tables.plan_tables import undelivered_text
     from planner.run import plan_scenario
 
@@ -427,7 +427,7 @@ def load_plan(folder: str | os.PathLike[str]) -> PlanResult:
     True
     """
     from planner.output.models_folder import refuse_several
-    from planner.output.plan_folder import read_folder
+    from planner.output.saved_plan import read_folder
 
     path = path_of("folder", folder)
     refuse_several(path)

@@ -107,7 +107,8 @@ def plan(
 ) -> int:
     """Profile (cached), solve, rebuild, split, verify and write a plan."""
     from planner.cli.models_commands import plan_several
-    from planner.output.plan_folder import check_writable, read_fixed_costs, read_manifest, write_outcome
+    from planner.output.plan_folder import check_writable, write_outcome
+    from planner.output.saved_plan import read_fixed_costs, read_manifest
     from planner.report.tables.plan_tables import plan_table, reproduced_text, undelivered_text
     from planner.run import plan_scenario
 
@@ -163,7 +164,8 @@ def export(
     from planner.cli.models_commands import export_several
     from planner.export_and_verify import export_plan
     from planner.output.models_folder import is_models_folder
-    from planner.output.plan_folder import check_writable, profile_beside, read_plan, write_export
+    from planner.output.plan_folder import check_writable, write_export
+    from planner.output.saved_plan import profile_beside, read_plan
 
     if is_models_folder(plan_file):
         return export_several(plan_file, out)
@@ -182,7 +184,7 @@ def verify(folder: Annotated[Path, Parameter(help="A plan folder.")], /, *, json
     from planner.cli.models_commands import verify_several
     from planner.export_and_verify import verify_plan
     from planner.output.models_folder import is_models_folder
-    from planner.output.plan_folder import read_folder
+    from planner.output.saved_plan import read_folder
     from planner.report.tables.verification_table import verification_table
 
     if is_models_folder(folder):

@@ -23,7 +23,7 @@ def diff(
 ) -> int:
     """Compare two plans: scenario, units that moved, tensors on links, costs beside their spread."""
     from planner.output.models_folder import is_models_folder
-    from planner.output.plan_folder import read_plan, read_profiles
+    from planner.output.saved_plan import read_plan, read_profiles
     from planner.plan.plan_diff import diff_plans
     from planner.report.tables.plan_diff_table import plan_diff_table
 

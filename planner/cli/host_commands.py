@@ -311,7 +311,8 @@ def measure_links(folder: Path, out: Path | None, *, json: bool) -> int:
 def replan(folder: Path, out: Path | None, *, json: bool) -> int:
     """Plan again with the costs that hosts measured, and write the new plan."""
     from planner.hosts.replan import measured_scenario
-    from planner.output.plan_folder import check_writable, read_manifest, write_outcome
+    from planner.output.plan_folder import check_writable, write_outcome
+    from planner.output.saved_plan import read_manifest
     from planner.report.tables.plan_tables import plan_table, undelivered_text
     from planner.run import plan_scenario
 

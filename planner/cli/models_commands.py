@@ -42,7 +42,7 @@ def plan_several(several: SeveralModels, folder: Path, *, json: bool) -> int:
 def _print_plans(folder: Path) -> None:
     """Print each model's plan as it was written."""
     from planner.output.models_folder import read_models
-    from planner.output.plan_folder import read_folder
+    from planner.output.saved_plan import read_folder
     from planner.report.tables.plan_tables import plan_table
 
     for name, own_folder in read_models(folder)[1].items():
@@ -54,7 +54,7 @@ def verify_several(folder: Path, *, json: bool) -> int:
     """Run the exported plan of each model on its evaluation data again."""
     from planner.export_and_verify import verify_plan
     from planner.output.models_folder import read_models
-    from planner.output.plan_folder import read_folder
+    from planner.output.saved_plan import read_folder
     from planner.report.tables.verification_table import verification_table
 
     plans, failures = {}, []
@@ -78,7 +78,7 @@ def export_several(path: Path, out: Path) -> int:
     """Rebuild and split the saved plan of each model, without solving."""
     from planner.export_and_verify import export_plan
     from planner.output.models_folder import check_models_writable, read_models, write_models_export
-    from planner.output.plan_folder import read_plan
+    from planner.output.saved_plan import read_plan
 
     record, folders = read_models(path)
     check_models_writable(out)

@@ -18,8 +18,8 @@ from planner.output.comparison_folder import (
     read_fleet,
     read_plan_set,
 )
-from planner.output.plan_folder import read_folder
 from planner.output.record_files import FLEET, PLANS
+from planner.output.saved_plan import read_folder
 from planner.plan.bandwidth_ranges import FACTOR, BandwidthRange, FollowedLinks, PlanCosts
 from planner.plan.manifest import PlanStages
 from planner.plan.plan_record import Plan, WireFormat

@@ -13,8 +13,8 @@ from planner.errors import OutputError, ScenarioError, UsageError
 from planner.formatting import range_text
 from planner.json_record import Record
 from planner.output.atomic_folder import atomic_directory, check_replaceable, list_files
-from planner.output.plan_folder import check_stages
 from planner.output.record_files import FLEET, PLANS, read_record
+from planner.output.saved_plan import check_stages
 from planner.output.stage_files import ports_of, save_stage, stage_name
 from planner.plan.configuration import Configuration
 from planner.plan.manifest import FIGURES, REPORT, STAGES, PlanStages, Port, StageEntry

@@ -6,8 +6,9 @@ from pathlib import Path
 from planner.deployment.built_models import BuiltModels
 from planner.errors import OutputError
 from planner.output.atomic_folder import atomic_directory, check_replaceable, list_files
-from planner.output.plan_folder import PLAN, fill_with_export, fill_with_outcome, profile_beside, read_plan
+from planner.output.plan_folder import fill_with_export, fill_with_outcome
 from planner.output.record_files import read_record
+from planner.output.saved_plan import PLAN, profile_beside, read_plan
 from planner.plan.manifest import MANIFEST, REPORT
 from planner.plan.models_record import MODELS_FORMAT, ModelsPlan
 from planner.plan.plan_record import Plan

@@ -10,8 +10,8 @@ from planner.errors import DataError, OutputError
 from planner.metrics.output_form import DetectorOutputs
 from planner.output.answers_csv import answers_csv, check_names_classes
 from planner.output.detected_boxes import PictureBoxes, boxes_csv, boxes_json, found_boxes
-from planner.output.plan_folder import named_stage, read_manifest, read_stage
 from planner.output.run_input import RunInput, given_run_input, read_run_input
+from planner.output.saved_plan import named_stage, read_manifest, read_stage
 from planner.plan.manifest import MANIFEST, Manifest, PlanStages, Port, StageEntry
 from planner.verification.stage_chain import Chain
 from profiling.arrays import Array

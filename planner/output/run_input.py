@@ -15,8 +15,8 @@ from planner.inputs.image_samples import read_fitted_image
 from planner.inputs.load_samples import load_data
 from planner.inputs.npz_samples import opened_archive
 from planner.metrics.annotated_picture import AnnotatedPicture, PlacedPicture
-from planner.output.plan_folder import PLAN, read_plan
 from planner.output.record_files import held_scenario
+from planner.output.saved_plan import PLAN, read_plan
 from planner.plan.manifest import SCENARIO, Port
 from planner.scenario.data_schema import ImageSpec, SampleSpec
 from planner.scenario.file_kind import SCENARIO_SUFFIXES

@@ -24,7 +24,7 @@ from terminal_text import without_progress
 
 import planner.output.plan_folder as output_module
 from planner.cli.commands import main
-from planner.output.plan_folder import read_manifest, read_plan
+from planner.output.saved_plan import read_manifest, read_plan
 from planner.plan.manifest import Manifest
 from planner.plan.plan_record import Plan
 from profiling.records.json_files import save_json

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from small_scenarios import write_small_scenario
 
-from planner.output.plan_folder import read_manifest, read_plan
+from planner.output.saved_plan import read_manifest, read_plan
 
 _MOMENTS = 12
 _COMMAND = [sys.executable, "-c", "from planner.__main__ import main; main()"]

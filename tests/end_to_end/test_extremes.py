@@ -8,7 +8,8 @@ import pytest
 from onnx import numpy_helper
 from planned_models import plan_model
 
-from planner.output.plan_folder import read_folder, read_profiles, write_outcome
+from planner.output.plan_folder import write_outcome
+from planner.output.saved_plan import read_folder, read_profiles
 from planner.refinement.outcome import Outcome
 from profiling.errors import ModelError
 

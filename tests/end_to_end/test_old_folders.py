@@ -15,7 +15,7 @@ import pytest
 from repository import ROOT
 
 from planner.cli.commands import main
-from planner.output.plan_folder import read_folder
+from planner.output.saved_plan import read_folder
 from profiling.precision import Precision
 from profiling.records.profile import load_profile
 

@@ -16,8 +16,9 @@ from quickstart_settings import CUT, FAST
 from repository import QUICKSTART, ROOT
 
 from planner.cli.commands import main
-from planner.output.plan_folder import read_manifest, write_outcome
+from planner.output.plan_folder import write_outcome
 from planner.output.run_exported import run_folder
+from planner.output.saved_plan import read_manifest
 
 EVALUATION = ROOT / "scenarios" / "quickstart" / "evaluation.npz"
 

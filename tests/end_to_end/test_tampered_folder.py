@@ -103,6 +103,23 @@ def test_verify_and_export_tell_a_change_in_one_line(file, place, capsys):
                 check_refusal(code, err, f"{command[0]}: {what}")
 
 
+@pytest.mark.parametrize("value", [*VALUES, "", [["precisions"]]], ids=repr)
+@pytest.mark.parametrize("command", ["verify", "export", "diff", "reproduce"])
+def test_a_plan_whose_scenario_is_none_is_refused_in_one_line(command, value, place, capsys):
+    folder = place / "copy"
+    shutil.copytree(place / "plan", folder, dirs_exist_ok=True)
+    (folder / "plan.json").write_text(
+        json.dumps(changed(json.loads((folder / "plan.json").read_text()), ("scenario",), value))
+    )
+    commands = {
+        "verify": ("verify", folder),
+        "export": ("export", folder / "plan.json", "--out", place / "exported"),
+        "diff": ("diff", place / "plan", folder),
+        "reproduce": (place / "s.yaml", "--reproduce", folder / "plan.json"),
+    }
+    check_refusal(run(*commands[command]), capsys.readouterr().err, command)
+
+
 @pytest.mark.parametrize("key", ["source", "sink"])
 @pytest.mark.parametrize("value", [[], None, 3])
 def test_a_plan_whose_scenario_ends_nowhere_is_refused_in_one_line(key, value, place, capsys):

@@ -15,7 +15,7 @@ from made_records import PREDICTED, made_plan
 from text_models import make
 
 from planner.output.file_hash import sha256_of
-from planner.output.plan_folder import PLAN
+from planner.output.saved_plan import PLAN
 from planner.output.stage_files import ports_of
 from planner.plan.manifest import MANIFEST, STAGES, Manifest, StageEntry
 from planner.plan.plan_record import FORMAT, Assignment, Cut, Plan, WireFormat

@@ -12,7 +12,8 @@ from planned_models import plan_model
 from planner.devices import quantization_schemes as schemes
 from planner.devices.quantization_schemes import choose_schemes, trial_level
 from planner.export_and_verify import export_plan
-from planner.output.plan_folder import read_plan, write_outcome
+from planner.output.plan_folder import write_outcome
+from planner.output.saved_plan import read_plan
 from planner.scenario.schema import Scenario
 from planner.scenario.validation import check_scenario
 from profiling.errors import ProfileError

@@ -13,7 +13,7 @@ from planner.errors import OutputError
 from planner.hosts.deploy import deploy
 from planner.hosts.deployment_record import DEPLOYMENT
 from planner.hosts.replan import MEASURED, measured_scenario, read_measured, save_measured
-from planner.output.plan_folder import read_plan
+from planner.output.saved_plan import read_plan
 from planner.plan.measured_costs import FORMAT, MeasuredCosts, MeasuredDevice, MeasuredLink
 from planner.scenario.loader import parse_scenario
 

@@ -18,7 +18,8 @@ from planner.devices.tried_precisions import tried_precisions_text
 from planner.export_and_verify import export_plan
 from planner.inputs import auto_precisions, prepared_scenario
 from planner.inputs.prepared_scenario import Prepared, prepare
-from planner.output.plan_folder import read_fixed_costs, read_folder, read_plan, write_outcome
+from planner.output.plan_folder import write_outcome
+from planner.output.saved_plan import read_fixed_costs, read_folder, read_plan
 from planner.profile_device import profile_here, remote_measurement
 from planner.report.tables.comparison_table import comparison_table
 from planner.report.tables.plan_tables import plan_table

@@ -13,17 +13,8 @@ from repository import ROOT
 
 from planner.deployment.built_models import unit_graph_of
 from planner.errors import OutputError
-from planner.output.plan_folder import (
-    check_writable,
-    copy_plan,
-    read_folder,
-    read_graph,
-    read_manifest,
-    read_plan,
-    read_stage,
-    write_export,
-    writing_bundle,
-)
+from planner.output.plan_folder import check_writable, copy_plan, write_export, writing_bundle
+from planner.output.saved_plan import read_folder, read_graph, read_manifest, read_plan, read_stage
 from planner.output.stage_files import ports_of
 from planner.plan.plan_record import FORMAT
 from profiling.graph.any_model import inputs_of, outputs_of

@@ -5,9 +5,10 @@ from delivered_plans import answers_of, delivered
 from npz_archives import arrays_of
 
 from planner.errors import DataError, OutputError
-from planner.output.plan_folder import read_manifest, read_stage, write_export
+from planner.output.plan_folder import write_export
 from planner.output.run_exported import answered_outputs, run_folder, write_arrays
 from planner.output.run_input import RunInput
+from planner.output.saved_plan import read_manifest, read_stage
 from profiling.runtime.open_session import Runtime, open_session, run_session
 
 

@@ -14,7 +14,8 @@ import splitquant as sq
 from planner.cli.commands import main
 from planner.errors import OutputError
 from planner.inputs.prepared_scenario import prepare
-from planner.output.plan_folder import read_fixed_costs, read_plan, write_outcome
+from planner.output.plan_folder import write_outcome
+from planner.output.saved_plan import read_fixed_costs, read_plan
 from planner.refinement import measured_scenario
 from planner.run import plan_scenario
 from planner.scenario.schema import AUTO

@@ -10,7 +10,8 @@ from rich.console import Console
 from planner.errors import DataError
 from planner.inputs.model_answers import class_count, names_class
 from planner.inputs.prepared_scenario import prepare
-from planner.output.plan_folder import read_manifest, write_outcome
+from planner.output.plan_folder import write_outcome
+from planner.output.saved_plan import read_manifest
 from planner.plan.plan_record import Metrics
 from planner.report.tables.plan_tables import plan_table
 from planner.run import plan_scenario

@@ -9,7 +9,8 @@ from planned_models import scenario_around
 from rich.console import Console
 from small_problems import small_problem
 
-from planner.output.plan_folder import read_manifest, read_plan, write_outcome
+from planner.output.plan_folder import write_outcome
+from planner.output.saved_plan import read_manifest, read_plan
 from planner.plan.plan_record import Metrics, Round
 from planner.problem.cost_evaluation import evaluate
 from planner.refinement.noise_limit_search import NoiseLimitSearch, SearchState

@@ -11,8 +11,9 @@ from npz_archives import arrays_of
 from onnx import TensorProto, numpy_helper
 from planned_models import plan_model
 
-from planner.output.plan_folder import read_manifest, write_outcome
+from planner.output.plan_folder import write_outcome
 from planner.output.run_exported import run_folder
+from planner.output.saved_plan import read_manifest
 from profiling.errors import ModelError
 from profiling.graph.unit_graph import build_graph
 from profiling.on_device.create_session import Optimization
