@@ -11,6 +11,7 @@ from planner.conversion.cached_conversion import Converted, convert
 from planner.conversion.equivalence_check import check_on_samples
 from planner.conversion.model_source import conversion_request, saved_model_request
 from planner.conversion.provenance import ConvertedFrom
+from planner.devices.calibration_choices import CalibrationChoice, calibration_choices
 from planner.devices.quantization_schemes import choose_schemes, trial_level
 from planner.devices.runtime import local_runtime
 from planner.devices.tried_precisions import TriedPrecision
@@ -150,6 +151,11 @@ class Prepared:
         precisions = self.scenario.rounded_precisions
         schemes = (self.schemes[name].at(p) for p in precisions for name in self.schemes)
         return [Calibration(scheme, self.ranges) for scheme in dict.fromkeys(schemes)]
+
+    @property
+    def calibration_choices(self) -> tuple[CalibrationChoice, ...]:
+        """What calibration samples chose, of what the scenario leaves to them."""
+        return calibration_choices(self.schemes, self.ranges, self.scenario.rounded_precisions)
 
     def level(self, device: str) -> Optimization:
         """Return how a device's stage is tried out here."""

@@ -5,6 +5,7 @@ from enum import StrEnum
 import msgspec
 
 from planner.conversion.provenance import ConvertedFrom
+from planner.devices.calibration_choices import CalibrationChoice
 from planner.devices.tried_precisions import TriedPrecision
 from planner.json_record import Record, Unbounded, restore_infinite
 from planner.metrics.output_form import DetectorOutputs
@@ -450,7 +451,8 @@ class Plan(Record, frozen=True, kw_only=True):
     `tie` says that other plans may be better, but by less than the costs can tell. `costs_of`
     names the earlier plan whose costs were taken (`--reproduce`); then no device was profiled.
     `tried_precisions` says what was tried where a scenario names no precisions, and why some are left out:
-    `scenario` names those that are not.
+    `scenario` names those that are not. `calibration_choices` says what calibration samples chose of what a
+    scenario leaves to them.
     """
 
     format: int
@@ -474,6 +476,7 @@ class Plan(Record, frozen=True, kw_only=True):
     tie: Tie | None = None
     costs_of: str = ""
     tried_precisions: tuple[TriedPrecision, ...] = ()
+    calibration_choices: tuple[CalibrationChoice, ...] = ()
     converted_from: ConvertedFrom | None = None
     part_of: PartOf | None = None
     scenario: msgspec.Raw

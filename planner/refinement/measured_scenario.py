@@ -87,6 +87,7 @@ class MeasuredScenario:
             self.noise_model,
             prepared.converted_from,
             prepared.tried_precisions,
+            prepared.calibration_choices,
         )
 
     def costs(self, latency: Mapping[str, LatencyProfile]) -> dict[str, DeviceCosts]:

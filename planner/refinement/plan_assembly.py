@@ -120,6 +120,7 @@ def assemble_plan(
         too_few_samples=too_few_held_back(planning.scenario.budget, searched.rounds),
         tie=tie,
         tried_precisions=planning.tried_precisions,
+        calibration_choices=planning.calibration_choices,
         converted_from=planning.converted_from,
         scenario=_resolved(planning.scenario),
     )
@@ -142,6 +143,7 @@ def assemble_infeasible(planning: PlanningProblem, searched: SearchResult) -> Pl
         measured=None,
         too_few_samples=too_few_held_back(planning.scenario.budget, searched.rounds),
         tried_precisions=planning.tried_precisions,
+        calibration_choices=planning.calibration_choices,
         converted_from=planning.converted_from,
         scenario=_resolved(planning.scenario),
     )

@@ -8,6 +8,7 @@ from planner.costs.device_costs import DeviceCosts
 from planner.costs.formulation import formulate
 from planner.costs.noise_saturation import NoiseModel
 from planner.costs.whole_model import WholeModelPredictor, single_device_scenario
+from planner.devices.calibration_choices import CalibrationChoice
 from planner.devices.tried_precisions import TriedPrecision
 from planner.plan.configuration import Configuration
 from planner.problem.cost_evaluation import Cost
@@ -36,6 +37,8 @@ class PlanningProblem:
         What the model was, if it was no ONNX file.
     tried_precisions
         What `precisions: auto` tried.
+    calibration_choices
+        What the samples chose of what the scenario leaves to them.
     """
 
     scenario: Scenario
@@ -46,6 +49,7 @@ class PlanningProblem:
     noise_model: NoiseModel
     converted_from: ConvertedFrom | None = None
     tried_precisions: tuple[TriedPrecision, ...] = ()
+    calibration_choices: tuple[CalibrationChoice, ...] = ()
 
     def formulate(self) -> PlacementProblem:
         """Return the question as numbers."""

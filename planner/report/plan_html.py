@@ -9,6 +9,7 @@ from pathlib import PurePath
 from markupsafe import Markup
 from matplotlib.figure import Figure
 
+from planner.devices.calibration_choices import calibration_lines
 from planner.devices.cost_origins import cost_origins_text, costs_name
 from planner.devices.tried_precisions import tried_precisions_text
 from planner.formatting import short_name, size_text
@@ -375,6 +376,8 @@ def _proof_rows(plan: Plan, formatted: FormattedValues) -> Iterator[Cells]:
         yield "costs", f"those of {plan.costs_of}: no device was profiled, and no plan timed to choose one"
     if tried := tried_precisions_text(plan.tried_precisions):
         yield "precisions", tried
+    if chosen := calibration_lines(plan.calibration_choices):
+        yield "chosen on calibration samples", "; ".join(chosen)
     if why := why_feasible(plan):
         yield "why it is not proved optimal", why
     style = _STYLE_OF_OBJECTIVE.get(plan.objective.name, "significant4")

@@ -46,9 +46,9 @@ def calibrate_choosing(
     counted, judged = split_to_judge(samples) if best else (samples, ())
     calibrate_ranges(graph.model, graph.quantizable_nodes, counted, ranges, everything, judged)
     found = {one: read_ranges(ranges, one) for one in everything}
-    for one in best:
-        found[one] = found[_quietest(graph, judged[:MOST_JUDGED], ranges, symmetric=one.symmetric)]
-    save_ranges(read_ranges(ranges), ranges, {one: found[one] for one in wanted})
+    taken = {one: _quietest(graph, judged[:MOST_JUDGED], ranges, symmetric=one.symmetric) for one in best}
+    others = {one: found[taken.get(one, one)] for one in wanted}
+    save_ranges(read_ranges(ranges), ranges, others, taken)
 
 
 def split_to_judge(samples: Sequence[Feeds]) -> tuple[Sequence[Feeds], Sequence[Feeds]]:

@@ -12,26 +12,35 @@ from onnxruntime.quantization import CalibrationMethod
 from onnxruntime.quantization.calibrate import TensorsData, load_tensors_data, save_tensors_data
 
 from profiling.errors import QuantizeError
-from profiling.range_method import TensorRanges
+from profiling.range_method import RangeMethod, TensorRanges
 
 Range = tuple[float, float]
 """Least and greatest value that is not clipped."""
 
 MINMAX = TensorRanges()
-_OTHERS, _BIASES = "other_ranges", "bias_errors"  # the tool reads past these keys
+# The tool reads past these keys.
+_OTHERS, _TAKEN, _BIASES = "other_ranges", "taken_ranges", "bias_errors"
 
 
 def save_ranges(
     minmax: Mapping[str, Range],
     path: Path,
     others: Mapping[TensorRanges, Mapping[str, Range]] | None = None,
+    taken: Mapping[TensorRanges, TensorRanges] | None = None,
 ) -> None:
-    """Write least and greatest value of each tensor, and other ranges of the same tensors."""
+    """Write least and greatest value of each tensor, and other ranges of the same tensors.
+
+    Parameters
+    ----------
+    taken
+        Which ranges stand where those with the least noise were wanted.
+    """
     pairs = {name: tuple(np.array([limit], np.float32) for limit in pair) for name, pair in minmax.items()}
     save_tensors_data(TensorsData(CalibrationMethod.MinMax, pairs), path)
     if others:
         content = json.loads(path.read_text())
         content[_OTHERS] = {wanted.label: found for wanted, found in others.items()}
+        content[_TAKEN] = {wanted.label: found.method.value for wanted, found in (taken or {}).items()}
         path.write_text(json.dumps(content))
 
 
@@ -50,6 +59,11 @@ def read_ranges(path: Path, wanted: TensorRanges = MINMAX) -> dict[str, Range]:
     if found is None:
         raise QuantizeError(f"{path.name}: has no ranges {wanted.label}; calibrate again")
     return {name: (low, high) for name, (low, high) in found.items()}
+
+
+def taken_method(path: Path, wanted: TensorRanges) -> RangeMethod:
+    """Return by which method the wanted ranges were taken: their own, but for those with the least noise."""
+    return RangeMethod(json.loads(path.read_text()).get(_TAKEN, {}).get(wanted.label, wanted.method))
 
 
 def save_bias_errors(path: Path, errors: Mapping[bool, Mapping[str, Sequence[float]]]) -> None:

@@ -9,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from planner.conversion.provenance import ConvertedFrom
+from planner.devices.calibration_choices import calibration_lines
 from planner.devices.cost_origins import cost_origins_text
 from planner.devices.tried_precisions import tried_precisions_text
 from planner.formatting import MILLI, RUNTIME_TITLES, counted, names_text, program_size, short_name, size_text
@@ -24,7 +25,6 @@ from planner.verification.noisy_costs import noisy_costs_text, of_costs_text
 from planner.verification.sample_size import few_sample_texts, samples_note_text, too_few_text
 from profiling.precision import Precision
 from profiling.quantization.qdq_model import SCHEMES
-from profiling.range_method import RangeMethod
 from profiling.stage_session import runtime_of_model
 
 _ADDED = "+: counted in the device's later stage, as its seconds are of all its stages"
@@ -284,13 +284,7 @@ def _quantization_lines(plan: Plan) -> list[str]:
         )
     if symmetric:
         lines.append(f"int8 activations are symmetric on {', '.join(symmetric)}")
-    methods = {scheme.ranges for scheme in schemes.values()} - {RangeMethod.MINMAX}
-    lines += [f"ranges of int8 activations: {method}, from calibration samples" for method in sorted(methods)]
-    if any(scheme.bias_correction for scheme in schemes.values()):
-        lines.append(
-            "biases of int8 and int16 units make up for the mean error of rounded weights, where that paid"
-        )
-    return lines
+    return lines + calibration_lines(plan.calibration_choices)
 
 
 def conversion_lines(made: ConvertedFrom | None) -> list[str]:

@@ -206,6 +206,11 @@ def test_a_plan_over_other_ranges_is_built_and_built_again(ranges, tmp_path):
     outcome = plan_model(tmp_path, models.residual(), arrays, **settings, **TWO)
     plan = outcome.plan
     assert all(label.endswith(f"-{ranges}") for label in plan.quantization.values())
+    assert {(one.device, one.wanted_ranges) for one in plan.calibration_choices} == {
+        ("a", ranges),
+        ("b", ranges),
+    }
+    assert all(one.ranges == ranges or ranges == "best" for one in plan.calibration_choices)
     assert plan.measured.chain.basic_bit_equal
     assert 1 / 3 < plan.measured.noise_relative_rms / plan.predicted.noise_relative_rms < 3
     assert not outcome.profiles["a"].latency.scheme.endswith(ranges)  # seconds are those of minmax

@@ -6,7 +6,7 @@ from profiling.noise.noise_power import noise_power
 from profiling.on_device.create_session import Optimization
 from profiling.quantization.calibration import calibrate, calibrate_ranges
 from profiling.quantization.qdq_model import Scheme, quantize
-from profiling.quantization.ranges_file import read_ranges
+from profiling.quantization.ranges_file import read_ranges, taken_method
 from profiling.range_method import RangeMethod, TensorRanges
 from profiling.runtime.open_session import Runtime, open_session, run_samples
 
@@ -58,7 +58,8 @@ def test_an_outlier_that_other_samples_do_not_have_is_clipped(residual, tmp_path
     model, nodes = residual.graph.model, residual.graph.quantizable_nodes
     calibrate_ranges(model, nodes, counted, tmp_path / "all.json", wanted, samples[JUDGED])
     found = read_ranges(tmp_path / "best.json", BEST)
-    assert found in [read_ranges(tmp_path / "all.json", one) for one in wanted]
+    taken = TensorRanges(taken_method(tmp_path / "best.json", BEST))
+    assert found == read_ranges(tmp_path / "all.json", taken)
     assert found["x"][1] < 10 < read_ranges(tmp_path / "best.json")["x"][1]
 
 
@@ -74,6 +75,7 @@ def test_too_few_samples_leave_the_extremes(residual, tmp_path):
         path = tmp_path / f"{count}.json"
         calibrate_choosing(residual.graph, residual.samples[:count], path, [BEST])
         assert read_ranges(path, BEST) == read_ranges(path)
+        assert taken_method(path, BEST) is RangeMethod.MINMAX
 
 
 def test_one_method_takes_its_ranges_from_all_samples(residual, tmp_path):
