@@ -37,7 +37,7 @@ def build(prepared: Prepared, chosen: Configuration) -> BuiltModels:
         index: prepared.schemes[devices[index]].at(precision) for index, precision in chosen.mix.items()
     }
     mixed = rebuild(graph, schemes, prepared.ranges)
-    crossings = wired_tensors_of(graph, placement, dict(chosen.wires))
+    crossings = wired_tensors_of(mixed, graph, placement, dict(chosen.wires))
     if crossings:
         quantized = {node for index in schemes for node in graph.units[index].nodes}
         mixed = add_wires(mixed, crossings, read_ranges(prepared.ranges), quantized)

@@ -11,16 +11,23 @@ from planner.errors import RebuildError
 from profiling.graph.operator_graph import OperatorGraph
 from profiling.onnx_io.external_weights import check_model
 from profiling.onnx_io.extract import SubmodelExtractor
+from profiling.onnx_io.subgraphs import all_inputs
 from profiling.precision import Wire
 from profiling.quantization.qdq_model import QUANTIZED_SUFFIX
 from profiling.quantization.wire_formats import WiredTensor
 
 
 def wired_tensors_of(
-    graph: OperatorGraph, placement: Placement, wires: Mapping[str, Wire]
+    mixed: onnx.ModelProto, graph: OperatorGraph, placement: Placement, wires: Mapping[str, Wire]
 ) -> tuple[WiredTensor, ...]:
-    """Return the float tensors that cross links in wires, and the nodes on other devices that read them."""
-    wired_tensors = []
+    """Return the float tensors that cross links in wires, and the nodes on other devices that read them.
+
+    Parameters
+    ----------
+    mixed
+        Comes from `rebuild` for `graph`: in some precisions a unit has other nodes there than in the graph.
+    """
+    extractor, wired_tensors = SubmodelExtractor(mixed), []
     for name, wire in wires.items():
         producer_device = placement.device_of(graph.producer(name))
         remote_units = [
@@ -28,9 +35,13 @@ def wired_tensors_of(
         ]
         due = name in graph.outputs and producer_device != placement.sink
         if remote_units or due:
-            wired_tensors.append(
-                WiredTensor(name, wire, frozenset(node for unit in remote_units for node in unit.nodes), due)
+            far = (
+                node.name
+                for unit in remote_units
+                for node in extractor.nodes_between(unit.inputs, unit.outputs)
+                if name in all_inputs(node)
             )
+            wired_tensors.append(WiredTensor(name, wire, frozenset(far), due))
     return tuple(wired_tensors)
 
 

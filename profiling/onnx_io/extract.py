@@ -1,6 +1,6 @@
 """Parts of a model: what computes some tensors from others."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 import onnx
 from onnx import helper
@@ -22,6 +22,18 @@ class SubmodelExtractor:
         self.weights = {init.name: init for init in graph.initializer}
         self.values = {v.name: v for v in (*graph.value_info, *graph.input, *graph.output)}
 
+    def nodes_between(self, inputs: Collection[str], outputs: Iterable[str]) -> list[onnx.NodeProto]:
+        """Return the nodes that compute some tensors from others, in the model's order."""
+        fed, needed, pending = set(inputs), set[int](), list(outputs)
+        while pending:
+            name = pending.pop()
+            writer = self.writer.get(name)
+            if name not in fed and writer is not None and writer not in needed:
+                needed.add(writer)
+                # What nested graphs capture is needed as well, though the node does not list it.
+                pending += all_inputs(self.model.graph.node[writer])
+        return [self.model.graph.node[index] for index in sorted(needed)]
+
     def extract(self, inputs: Sequence[str], outputs: Sequence[str]) -> onnx.ModelProto:
         """Return the model that computes some tensors from others; nested graphs come whole.
 
@@ -40,15 +52,7 @@ class SubmodelExtractor:
         KeyError
             If the model does not say what type an input or output has.
         """
-        fed, needed, pending = set(inputs), set[int](), list(outputs)
-        while pending:
-            name = pending.pop()
-            writer = self.writer.get(name)
-            if name not in fed and writer is not None and writer not in needed:
-                needed.add(writer)
-                # What nested graphs capture is needed as well, though the node does not list it.
-                pending += all_inputs(self.model.graph.node[writer])
-        nodes = [self.model.graph.node[index] for index in sorted(needed)]
+        nodes = self.nodes_between(inputs, outputs)
         read = dict.fromkeys(name for node in nodes for name in all_inputs(node))
         ends = {*inputs, *outputs}
         graph = helper.make_graph(

@@ -9,7 +9,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from profiling.arrays import Array
 from profiling.on_device.measurement_order import DECODE, ENCODE
-from profiling.onnx_io.subgraphs import all_inputs
+from profiling.onnx_io.subgraphs import all_inputs, rename_outer_inputs, subgraphs
 from profiling.precision import Wire
 from profiling.quantization.keep_float import keep_float
 
@@ -77,8 +77,7 @@ def add_wires(
         for node in copy.graph.node:
             if crossing.due:
                 node.output[:] = [exact if name == tensor else name for name in node.output]
-            read = decoded if node.name in crossing.far else exact
-            node.input[:] = [read if name == tensor else name for name in node.input]
+            _read_instead(node, tensor, decoded if node.name in crossing.far else exact)
         constants, pair = _pair(crossing.wire, exact, encoded, decoded, ranges.get(tensor, (0.0, 0.0)))
         for node, side in zip(pair, (ENCODE, DECODE), strict=True):
             node.name = f"{side} {tensor}"
@@ -93,6 +92,13 @@ def add_wires(
     _place(copy.graph, behind)
     keep_float(copy, quantized, shapes)
     return copy
+
+
+def _read_instead(node: onnx.NodeProto, old: str, new: str) -> None:
+    """Let a node, and the graphs inside it, read another tensor."""
+    node.input[:] = [new if name == old else name for name in node.input]
+    for subgraph in subgraphs(node):
+        rename_outer_inputs(subgraph, {old: new})
 
 
 def _pair(

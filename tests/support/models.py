@@ -65,6 +65,30 @@ silu (float[1, 2, 4, 4] x) => (float[1, 2, 4, 4] y)
 }
 """
 
+# Matrix products; two units read h, and an If reads it from outside.
+_MATRICES = """
+<ir_version: 8, opset_import: ["" : 17]>
+matrices (float[1, 16] x) => (float[1, 4] y)
+<float[16, 32] w1, float[32] b1, float[32, 32] w2, float[32, 4] w3>
+{
+    m = MatMul (x, w1)
+    a = Add (m, b1)
+    h = Relu (a)
+    c = ReduceMean <axes = [1], keepdims = 1> (h)
+    d = Sub (h, c)
+    t = Tanh (d)
+    e = MatMul (t, w2)
+    s = ReduceMax <keepdims = 0> (c)
+    half = Constant <value_float = 0.5> ()
+    k = Greater (s, half)
+    f = If (k) <
+        then_branch = large () => (float[1, 32] p) { p = Mul (h, e) },
+        else_branch = small () => (float[1, 32] q) { q = Add (h, e) }
+    >
+    y = MatMul (f, w3)
+}
+"""
+
 
 def with_weights(text: str, seed: int = 0) -> onnx.ModelProto:
     """Parse a model and give values to the initializers that it declares."""
@@ -96,3 +120,7 @@ def join() -> onnx.ModelProto:
 
 def silu() -> onnx.ModelProto:
     return with_weights(_SILU)
+
+
+def matrices() -> onnx.ModelProto:
+    return with_weights(_MATRICES)

@@ -1,22 +1,26 @@
+from collections.abc import Mapping
+
+import models
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from onnx import checker
+from prepared_models import Prepared
 
 from planner.deployment.rebuild import quantized_tensors, rebuild
 from planner.deployment.split import split, wired_tensors_of
-from planner.deployment.stage_tasks import Placement
+from planner.deployment.stage_tasks import Placement, StageModel
 from planner.verification.stage_chain import Chain, same_bits
+from profiling.graph.unit_graph import ModelGraph
 from profiling.on_device.create_session import Optimization
-from profiling.precision import Precision, Wire
+from profiling.precision import OFFERED, Precision, Wire
 from profiling.quantization.qdq_model import QUANTIZED_SUFFIX
 from profiling.quantization.ranges_file import read_ranges
 from profiling.quantization.wire_formats import add_wires
 from profiling.runtime.open_session import Runtime, open_session, run_session
 
 DEVICES = ("a", "b", "c")
-QUANTIZED = (Precision.INT8, Precision.INT16)
 
 
 def forward_devices(data, graph, count: int = 3) -> tuple[str, ...]:
@@ -28,25 +32,53 @@ def forward_devices(data, graph, count: int = 3) -> tuple[str, ...]:
     return tuple(DEVICES[p] for p in places)
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(data=st.data(), name=st.sampled_from(["residual", "branches", "digits"]))
+@pytest.fixture(scope="session")
+def matrices(tmp_path_factory) -> Prepared:
+    return Prepared(models.matrices(), tmp_path_factory.mktemp("matrices"), "matrices")
+
+
+@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data(), name=st.sampled_from(["residual", "branches", "digits", "matrices"]))
 def test_chained_stages_equal_the_whole_model(request, data, name):
     prepared = request.getfixturevalue(name)
     graph = prepared.graph
-    able = [u.index for u in graph.units if u.quantizable]
-    mix = data.draw(st.dictionaries(st.sampled_from(able), st.sampled_from(QUANTIZED)))
+    able = [(u.index, kind) for u in graph.units for kind in OFFERED if u.can_be(kind)]
+    mix = dict(data.draw(st.lists(st.sampled_from(able))))
     source, sink = data.draw(st.sampled_from(DEVICES)), data.draw(st.sampled_from(DEVICES))
     raw = frozenset(graph.inputs) if data.draw(st.booleans()) else frozenset()
     placement = Placement(forward_devices(data, graph), source, sink, raw)
     mix = graph.resolve_precisions(mix)
-    mixed = rebuild(graph, prepared.calibration.at(mix), prepared.calibration.ranges)
-    floats = [
-        t
-        for t in graph.boundary_tensors()
-        if t not in {*graph.tensor_precisions(mix), *raw} and graph.tensors[t].is_float
-    ]
+    floats = [t for t in float_boundaries(graph, mix) if t not in raw]
     wires = data.draw(st.dictionaries(st.sampled_from(floats), st.sampled_from(list(Wire)))) if floats else {}
-    crossings = wired_tensors_of(graph, placement, wires)
+    check_chain(prepared, mix, placement, wires)
+
+
+@pytest.mark.parametrize("wire", list(Wire))
+@pytest.mark.parametrize("kind", OFFERED)
+def test_a_far_unit_in_any_precision_reads_what_comes_over_the_link(kind, wire, matrices):
+    graph = matrices.graph
+    mix = graph.resolve_precisions({u.index: kind for u in graph.units if u.can_be(kind)})
+    wires = dict.fromkeys(float_boundaries(graph, mix), wire)
+    for cut in range(len(graph.units) + 1):
+        devices = ("a",) * cut + ("b",) * (len(graph.units) - cut)
+        stages = check_chain(matrices, mix, Placement(devices, "a", "b"), wires)
+        received = {name for stage in stages if stage.device == "b" for name in stage.inputs}
+        assert not received & set(wires)
+
+
+def float_boundaries(graph: ModelGraph, mix: Mapping[int, Precision]) -> list[str]:
+    """Return the tensors between units that stay in float in a mix."""
+    quantized = graph.tensor_precisions(mix)
+    return [t for t in graph.boundary_tensors() if t not in quantized and graph.tensors[t].is_float]
+
+
+def check_chain(
+    prepared: Prepared, mix: Mapping[int, Precision], placement: Placement, wires: Mapping[str, Wire]
+) -> tuple[StageModel, ...]:
+    """Return the stages of a mix, whose chain has the bits of the whole model."""
+    graph = prepared.graph
+    mixed = rebuild(graph, prepared.calibration.at(mix), prepared.calibration.ranges)
+    crossings = wired_tensors_of(mixed, graph, placement, wires)
     quantized = {node for index in mix for node in graph.units[index].nodes}
     mixed = add_wires(mixed, crossings, read_ranges(prepared.calibration.ranges), quantized)
     checker.check_model(mixed)
@@ -58,6 +90,7 @@ def test_chained_stages_equal_the_whole_model(request, data, name):
     chain = Chain([s.model for s in stages], Runtime(), Optimization.BASIC)
     for feeds in prepared.samples[:3]:
         assert same_bits(run_session(whole, feeds), chain.run(feeds, graph.outputs))
+    return stages
 
 
 def test_an_int8_tensor_crosses_as_uint8(residual):
