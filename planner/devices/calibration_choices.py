@@ -1,12 +1,8 @@
 """What calibration samples chose for a device's integers: records, and sentences."""
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Iterator, Sequence
 
 from planner.json_record import Record
-from profiling.precision import Precision
-from profiling.quantization.qdq_model import Scheme
-from profiling.quantization.ranges_file import read_bias_errors, taken_method
 from profiling.range_method import RangeMethod
 
 _TAKEN = {RangeMethod.BEST: "the best of each tensor"}
@@ -30,37 +26,6 @@ class CalibrationChoice(Record, frozen=True, kw_only=True):
     wanted_ranges: RangeMethod
     ranges: RangeMethod
     corrects_biases: bool | None = None
-
-
-def calibration_choices(
-    schemes: Mapping[str, Scheme], ranges: Path, precisions: Collection[Precision]
-) -> tuple[CalibrationChoice, ...]:
-    """Return what a file of ranges says was chosen, of the devices where something was.
-
-    Parameters
-    ----------
-    schemes
-        Device -> its scheme.
-    precisions
-        In which numbers are rounded.
-    """
-    return tuple(
-        CalibrationChoice(
-            device=device,
-            wanted_ranges=scheme.ranges,
-            ranges=taken_method(ranges, scheme.tensor_ranges),
-            corrects_biases=_corrects(scheme, ranges, precisions),
-        )
-        for device, scheme in schemes.items()
-        if scheme.bias_correction or scheme.ranges is not RangeMethod.MINMAX
-    )
-
-
-def _corrects(scheme: Scheme, ranges: Path, precisions: Collection[Precision]) -> bool | None:
-    corrected = [own for own in map(scheme.at, precisions) if own.bias_correction]
-    if not corrected:
-        return None
-    return any(read_bias_errors(ranges, reduced=own.reduce_range) for own in corrected)
 
 
 def calibration_lines(choices: Sequence[CalibrationChoice]) -> list[str]:

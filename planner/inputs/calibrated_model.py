@@ -2,10 +2,11 @@
 
 import logging
 import shutil
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from planner.devices.calibration_choices import CalibrationChoice
 from planner.inputs.dataset import Dataset
 from profiling.directories import claim
 from profiling.graph.operator_graph import OperatorGraph
@@ -13,8 +14,9 @@ from profiling.graph.unit_graph import ModelGraph
 from profiling.noise.correct_biases import correct_biases
 from profiling.precision import Precision
 from profiling.progress import Progress, silent
-from profiling.quantization.ranges_file import has_bias_errors
-from profiling.range_method import TensorRanges
+from profiling.quantization.qdq_model import Scheme
+from profiling.quantization.ranges_file import has_bias_errors, read_bias_errors, taken_method
+from profiling.range_method import RangeMethod, TensorRanges
 from profiling.records.cache import EntryKind, content_hash, entry_path, samples_hash
 from profiling.records.json_files import writing_aside
 from profiling.runtime_model import RuntimeModel
@@ -114,3 +116,34 @@ def correct_biases_once(
             correct_biases(graph, samples, aside, reduced=side)
         progress("correcting biases", len(reduced), len(reduced))
     return path
+
+
+def calibration_choices(
+    schemes: Mapping[str, Scheme], ranges: Path, precisions: Collection[Precision]
+) -> tuple[CalibrationChoice, ...]:
+    """Return what a file of ranges says was chosen, of the devices where something was.
+
+    Parameters
+    ----------
+    schemes
+        Device -> its scheme.
+    precisions
+        In which numbers are rounded.
+    """
+    return tuple(
+        CalibrationChoice(
+            device=device,
+            wanted_ranges=scheme.ranges,
+            ranges=taken_method(ranges, scheme.tensor_ranges),
+            corrects_biases=_corrects(scheme, ranges, precisions),
+        )
+        for device, scheme in schemes.items()
+        if scheme.bias_correction or scheme.ranges is not RangeMethod.MINMAX
+    )
+
+
+def _corrects(scheme: Scheme, ranges: Path, precisions: Collection[Precision]) -> bool | None:
+    corrected = [own for own in map(scheme.at, precisions) if own.bias_correction]
+    if not corrected:
+        return None
+    return any(read_bias_errors(ranges, reduced=own.reduce_range) for own in corrected)

@@ -11,13 +11,18 @@ from planner.conversion.cached_conversion import Converted, convert
 from planner.conversion.equivalence_check import check_on_samples
 from planner.conversion.model_source import conversion_request, saved_model_request
 from planner.conversion.provenance import ConvertedFrom
-from planner.devices.calibration_choices import CalibrationChoice, calibration_choices
+from planner.devices.calibration_choices import CalibrationChoice
 from planner.devices.quantization_schemes import choose_schemes, trial_level
 from planner.devices.runtime import local_runtime
 from planner.devices.tried_precisions import TriedPrecision
 from planner.errors import DataError
 from planner.inputs.auto_precisions import find_precisions
-from planner.inputs.calibrated_model import CalibratedModel, calibrate_once, correct_biases_once
+from planner.inputs.calibrated_model import (
+    CalibratedModel,
+    calibrate_once,
+    calibration_choices,
+    correct_biases_once,
+)
 from planner.inputs.dataset import Dataset, Input, check_labels, split_calibration
 from planner.inputs.labels.class_names import check_class_names
 from planner.inputs.load_samples import check_names, load_data

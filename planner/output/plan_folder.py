@@ -21,14 +21,7 @@ from planner.output.stage_files import (
     with_compressed_size,
 )
 from planner.plan.graph_record import GRAPH
-from planner.plan.manifest import (
-    FIGURES,
-    MANIFEST,
-    REPORT,
-    STAGES,
-    WHOLE,
-    Manifest,
-)
+from planner.plan.manifest import FIGURES, MANIFEST, REPORT, STAGES, WHOLE, Manifest
 from planner.plan.plan_record import Plan
 from planner.refinement.outcome import Outcome
 from planner.report.plan_trace import PlacedStage, plan_trace

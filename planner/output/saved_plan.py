@@ -7,21 +7,11 @@ from pathlib import Path
 import msgspec
 
 from planner.errors import OutputError
-from planner.json_record import Record
 from planner.output.file_hash import sha256_of
 from planner.output.record_files import decoded, read_record
-from planner.output.stage_files import (
-    check_model_file,
-    stays_inside,
-)
+from planner.output.stage_files import check_model_file, stays_inside
 from planner.plan.graph_record import GRAPH, GRAPH_FORMAT, UnitGraph
-from planner.plan.manifest import (
-    MANIFEST,
-    Manifest,
-    PlanStages,
-    Port,
-    StageEntry,
-)
+from planner.plan.manifest import MANIFEST, Manifest, PlanStages, Port, StageEntry
 from planner.plan.plan_record import Plan
 from planner.refinement.fixed_costs import FixedCosts
 from planner.scenario.loader import parse_scenario
@@ -29,11 +19,6 @@ from profiling.precision import DEFAULT_PRECISIONS
 from profiling.records.profile import Profile
 
 PLAN, PROFILE = "plan.json", "profile.json"
-
-
-class _Ends(Record, frozen=True, kw_only=True):
-    source: str
-    sink: str
 
 
 def profile_beside(folder: Path) -> Path | None:
@@ -126,10 +111,10 @@ def read_folder(folder: Path) -> tuple[Plan, Manifest]:
     """
     manifest = read_manifest(folder)
     plan = read_plan(folder)
-    path, ends = folder / MANIFEST, decoded(bytes(plan.scenario), _Ends, folder / PLAN)
+    path, scenario = folder / MANIFEST, parse_scenario(bytes(plan.scenario))
     for key, in_manifest, in_plan in (
-        ("source", manifest.source, ends.source),
-        ("sink", manifest.sink, ends.sink),
+        ("source", manifest.source, scenario.source),
+        ("sink", manifest.sink, scenario.sink),
         ("cuts", manifest.cuts, plan.cuts),
         ("stages", *_units_by_device_and_precision(manifest, plan)),
     ):

@@ -200,12 +200,25 @@ def test_what_runs_on_a_device_needs_numpy_and_the_runtime_only():
     assert names - sys.stdlib_module_names == {"numpy", "onnxruntime"}
 
 
-def test_what_measures_litert_on_a_device_imports_nothing_of_onnx_runtime():
-    reached, waiting = set(), {"profiling.on_device.litert.litert_bundle"}
+def reached_from(modules: set[str]) -> set[str]:
+    """Return modules and what of ours they import, and so on."""
+    reached, waiting = set(), set(modules)
     while waiting:
         module = waiting.pop()
         reached.add(module)
         waiting |= {name for name in IMPORTS[module] if name in MODULES} - reached
+    return reached
+
+
+def test_what_a_plan_says_is_read_without_a_runtime():
+    reached = reached_from({"planner.plan.plan_record", "planner.plan.plan_diff", "planner.plan.manifest"})
+    names = {name.split(".")[0] for module in reached for name in IMPORTS[module] - MODULES.keys()}
+    assert "msgspec" in names
+    assert not names & {"onnx", "onnxruntime", "tensorflow", "ai_edge_litert"}
+
+
+def test_what_measures_litert_on_a_device_imports_nothing_of_onnx_runtime():
+    reached = reached_from({"profiling.on_device.litert.litert_bundle"})
     assert len(reached) > 10
     others = {name.split(".")[0] for module in reached for name in IMPORTS[module] - MODULES.keys()}
     typed_only = {"profiling.on_device.processor"}

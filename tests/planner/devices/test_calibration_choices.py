@@ -1,36 +1,7 @@
 import pytest
 
-from planner.devices.calibration_choices import CalibrationChoice, calibration_choices, calibration_lines
-from profiling.precision import Precision
-from profiling.quantization.qdq_model import Scheme
-from profiling.quantization.ranges_file import save_bias_errors, save_ranges
-from profiling.range_method import RangeMethod, TensorRanges
-
-BEST, MSE = TensorRanges(RangeMethod.BEST), TensorRanges(RangeMethod.MSE)
-ROUNDED = (Precision.INT8, Precision.INT16)
-
-
-@pytest.mark.parametrize("errors", [{}, {"conv": [0.5]}])
-def test_what_the_file_says_was_taken_is_told_of_the_devices_that_asked(errors, tmp_path):
-    path = tmp_path / "ranges.json"
-    save_ranges({"x": (0.0, 2.0)}, path, {BEST: {"x": (0.0, 1.0)}}, {BEST: MSE})
-    save_bias_errors(path, {False: errors})
-    schemes = {"a": Scheme(), "b": Scheme(ranges=RangeMethod.BEST), "c": Scheme(bias_correction=True)}
-    assert calibration_choices(schemes, path, ROUNDED) == (
-        CalibrationChoice(device="b", wanted_ranges=RangeMethod.BEST, ranges=RangeMethod.MSE),
-        CalibrationChoice(
-            device="c",
-            wanted_ranges=RangeMethod.MINMAX,
-            ranges=RangeMethod.MINMAX,
-            corrects_biases=bool(errors),
-        ),
-    )
-
-
-def test_a_method_that_was_asked_for_is_the_one_that_was_taken(tmp_path):
-    save_ranges({"x": (0.0, 2.0)}, tmp_path / "r.json", {MSE: {"x": (0.0, 1.0)}})
-    (choice,) = calibration_choices({"a": Scheme(ranges=RangeMethod.MSE)}, tmp_path / "r.json", ROUNDED)
-    assert choice.ranges is RangeMethod.MSE
+from planner.devices.calibration_choices import CalibrationChoice, calibration_lines
+from profiling.range_method import RangeMethod
 
 
 def choice(device: str, wanted: str, taken: str = "", biases: bool | None = None) -> CalibrationChoice:

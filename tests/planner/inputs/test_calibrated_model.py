@@ -2,12 +2,20 @@ import json
 
 import models
 import numpy as np
+import pytest
 from prepared_models import Prepared
 
-from planner.inputs.calibrated_model import CalibratedModel, calibrate_once
+from planner.devices.calibration_choices import CalibrationChoice
+from planner.inputs.calibrated_model import CalibratedModel, calibrate_once, calibration_choices
 from planner.inputs.dataset import Dataset
 from profiling.onnx_runtime_model import OnnxRuntimeModel
-from profiling.quantization.ranges_file import read_ranges
+from profiling.precision import Precision
+from profiling.quantization.qdq_model import Scheme
+from profiling.quantization.ranges_file import read_ranges, save_bias_errors, save_ranges
+from profiling.range_method import RangeMethod, TensorRanges
+
+BEST, MSE = TensorRanges(RangeMethod.BEST), TensorRanges(RangeMethod.MSE)
+ROUNDED = (Precision.INT8, Precision.INT16)
 
 
 def subject(prepared, samples=None) -> CalibratedModel:
@@ -50,3 +58,26 @@ def test_other_samples_or_another_model_are_another_subject(residual, branches, 
         subject(branches).fingerprint,
     }
     assert len(prints) == 4
+
+
+@pytest.mark.parametrize("errors", [{}, {"conv": [0.5]}])
+def test_what_the_file_says_was_taken_is_told_of_the_devices_that_asked(errors, tmp_path):
+    path = tmp_path / "ranges.json"
+    save_ranges({"x": (0.0, 2.0)}, path, {BEST: {"x": (0.0, 1.0)}}, {BEST: MSE})
+    save_bias_errors(path, {False: errors})
+    schemes = {"a": Scheme(), "b": Scheme(ranges=RangeMethod.BEST), "c": Scheme(bias_correction=True)}
+    assert calibration_choices(schemes, path, ROUNDED) == (
+        CalibrationChoice(device="b", wanted_ranges=RangeMethod.BEST, ranges=RangeMethod.MSE),
+        CalibrationChoice(
+            device="c",
+            wanted_ranges=RangeMethod.MINMAX,
+            ranges=RangeMethod.MINMAX,
+            corrects_biases=bool(errors),
+        ),
+    )
+
+
+def test_a_method_that_was_asked_for_is_the_one_that_was_taken(tmp_path):
+    save_ranges({"x": (0.0, 2.0)}, tmp_path / "r.json", {MSE: {"x": (0.0, 1.0)}})
+    (choice,) = calibration_choices({"a": Scheme(ranges=RangeMethod.MSE)}, tmp_path / "r.json", ROUNDED)
+    assert choice.ranges is RangeMethod.MSE
