@@ -155,12 +155,23 @@ def fit(value: Array, tensor: Input, sample_name: str) -> Array:
     if shaped.shape != tensor.shape:
         raise DataError(
             f"{sample_name}: input {tensor.name!r} wants shape {list(tensor.shape)}, got {list(value.shape)}"
+            + _batch_remedy(value, tensor)
         )
     with np.errstate(over="ignore"):
         fitted = np.asarray(shaped, dtype=want, order="C")  # ascontiguousarray gives scalars an axis
     if both_float and not np.isfinite(fitted).all():
         raise DataError(f"{sample_name}: input {tensor.name!r} holds NaN or infinity")
     return fitted
+
+
+def _batch_remedy(value: Array, tensor: Input) -> str:
+    """Return what a sample is where the model takes several rows at once, and this one is a row."""
+    if not tensor.shape or value.shape != tensor.shape[1:]:
+        return ""
+    return (
+        f": the model takes {tensor.shape[0]} rows at once, and a sample is all of them; "
+        f"arrays have the shape {['samples', *tensor.shape]}".replace("'samples'", "samples")
+    )
 
 
 def _evenly_spread(items: Sequence[int], count: int) -> list[int]:

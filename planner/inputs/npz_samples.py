@@ -81,12 +81,16 @@ def _columns(
             )
         if not archive.declared(key).shape:
             raise DataError(f"{where}: array {key!r} of {spec.npz} is a single number, not samples")
-    counts = {archive.declared(key).shape[0] for key in keys.values()}
-    if len(counts) > 1:
-        raise DataError(f"{where}: arrays of {spec.npz} have different numbers of samples")
+    counts = {key: archive.declared(key).shape[0] for key in keys.values()}
+    if len(set(counts.values())) > 1:
+        raise DataError(
+            f"{where}: arrays of {spec.npz} have different numbers of samples: "
+            f"{', '.join(f'{key} {count}' for key, count in counts.items())}; "
+            "the first dimension of each counts the samples"
+        )
     # Before anything is read: a header may claim any shape.
     archive.check_size(keys.values())
-    return {name: archive.read(key) for name, key in keys.items()}, counts.pop()
+    return {name: archive.read(key) for name, key in keys.items()}, min(counts.values())
 
 
 def _npz_labels(spec: SampleSpec, archive: Archive, count: int, where: str) -> Array | None:

@@ -26,7 +26,7 @@ from planner.inputs.calibrated_model import (
 from planner.inputs.dataset import Dataset, Input, check_labels, split_calibration
 from planner.inputs.labels.class_names import check_class_names
 from planner.inputs.load_samples import check_names, load_data
-from planner.inputs.model_answers import check_answers, class_count
+from planner.inputs.model_answers import check_answers, check_values, class_count
 from planner.inputs.refused_units import refused_once
 from planner.inputs.sample_doubts import sample_doubts
 from planner.metrics.scenario_metric import scenario_metric
@@ -398,5 +398,7 @@ def load_datasets(scenario: Scenario, source: SourceModel) -> Datasets:
             f"data.calibration: needs at least {_LEAST_CALIBRATION} samples, "
             f"got {len(calibration.samples)}: a quarter is held back to tighten budgets"
         )
+    check_values(source.model, calibration, "data.calibration")
+    check_values(source.model, evaluation, "data.evaluation")
     doubts = tuple(sample_doubts(calibration, evaluation))
     return Datasets(*split_calibration(calibration), evaluation, doubts)

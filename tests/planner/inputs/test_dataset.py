@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from planner.errors import DataError
-from planner.inputs.dataset import Dataset, Input, check_labels, split_calibration
+from planner.inputs.dataset import Dataset, Input, check_labels, fit, split_calibration
 from planner.inputs.load_samples import load_data
 from planner.inputs.prepared_scenario import prepare
 from planner.scenario.data_schema import ImageSpec, LabelTable, SampleSpec, SubsetSpec
@@ -138,7 +138,9 @@ def test_what_does_not_fit_the_model_is_refused(archive):
     refuse(SampleSpec(npz="/none.npz"), "does not exist")
     two = (X, Input("z", "float32", (1,)))
     refuse(
-        SampleSpec(npz=archive(x=good, z=np.ones((3, 1), np.float32))), "different numbers of samples", two
+        SampleSpec(npz=archive(x=good, z=np.ones((3, 1), np.float32))),
+        r"different numbers of samples: x 2, z 3; the first",
+        two,
     )
 
 
@@ -302,3 +304,9 @@ def test_a_picture_that_would_become_too_large_is_refused(tmp_path):
     spec = one_picture(tmp_path, "file,label\nb.png,0\n")
     Image.fromarray(np.zeros((1, 3000, 3), np.uint8)).save(tmp_path / "p" / "b.png")
     refuse(spec.model_copy(update={"image": ImageSpec(resize_shorter=8192)}), "would become 8192 x 24576000")
+
+
+def test_a_row_is_no_sample_of_a_model_that_takes_several_rows_at_once():
+    told = r"input 'x' wants shape \[4, 2\], got \[2\]: the model takes 4 rows at once, .* \[samples, 4, 2\]"
+    with pytest.raises(DataError, match=told):
+        fit(np.ones(2, np.float32), Input("x", "float32", (4, 2)), "d: sample 0")

@@ -61,7 +61,7 @@ def test_what_does_not_fit_is_told_with_its_place(read, changes, message):
 
 
 def test_arrays_of_different_lengths_are_refused(read):
-    with pytest.raises(DataError, match="have different numbers of samples"):
+    with pytest.raises(DataError, match="different numbers of samples: x 10, half 5; the first dim"):
         read([*INPUTS, Input("half", "float32", (1, 3))])
 
 
