@@ -78,6 +78,8 @@ def _describe(
     text = _expectation(error_type, context, value) or f"{error['msg']}, got {_VALUE.repr(value)}"
     if error_type == "tuple_type" and PRECISIONS_BY_NAME in error["loc"]:
         text = text.replace("a list", f"{AUTO} or a list such as [fp32, int8]")
+    if error_type == "enum" and PRECISIONS_BY_NAME in error["loc"] and value == AUTO:
+        text = f"must be the name of a precision: {AUTO} stands alone, as `precisions: {AUTO}`"
     return Fault(key_path, text)
 
 

@@ -235,12 +235,15 @@ def test_an_unset_variable_in_a_path_is_no_missing_file(tmp_path):
         ),
         ("precisions=atuo", "precisions must be auto or a list such as [fp32, int8], got 'atuo'"),
         ("precisions=int8", "precisions must be auto or a list such as [fp32, int8], got 'int8'"),
+        (
+            "precisions=[fp32, auto]",
+            "precisions.1 must be the name of a precision: auto stands alone, as `precisions: auto`",
+        ),
         ("precisions=3", "precisions must be auto or a list such as [fp32, int8], got 3"),
         ("precisions=[]", "precisions needs at least 1 entry"),
         (
             "precisions=[auto]",
-            "precisions.0 must be 'fp32', 'int8', 'int16', 'int8-qoperator', 'int8-dynamic', 'int4-dynamic', "
-            "'weights-int8', 'weights-int4' or 'float16', got 'auto'",
+            "precisions.0 must be the name of a precision: auto stands alone, as `precisions: auto`",
         ),
         ("devices.0.precisions=auto", "devices.0.precisions must be a list, got 'auto'"),
         ("devices.0.threads=0", "devices.0.threads must be > 0, got 0"),
