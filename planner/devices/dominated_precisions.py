@@ -64,10 +64,15 @@ class WholeModelCosts:
 
     def _no_worse(self, other: "WholeModelCosts") -> bool:
         return (
-            self.noise_power <= other.noise_power
+            self._is_as_exact_as(other)
             and self.weight_bytes <= other.weight_bytes
             and self.wire_bytes <= other.wire_bytes
         )
+
+    def _is_as_exact_as(self, other: "WholeModelCosts") -> bool:
+        # Where outputs are indices, few samples may show no error of either: that says nothing.
+        is_shown = self.precision is Precision.FP32 or bool(self.noise_power or other.noise_power)
+        return is_shown and self.noise_power <= other.noise_power
 
 
 def dominated_precisions(costs: Sequence[WholeModelCosts]) -> dict[Precision, Precision]:

@@ -23,6 +23,11 @@ class Configuration:
             u: precision for u, precision in enumerate(self.precisions) if precision is not Precision.FP32
         }
 
+    @property
+    def is_exact(self) -> bool:
+        """Whether the plan is the fp32 model in parts: nothing is rounded, on no device and on no link."""
+        return not self.mix and not self.wires
+
 
 def configuration_of(problem: PlacementProblem, choice: Choice) -> Configuration:
     """Return what a choice says in names."""

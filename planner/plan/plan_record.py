@@ -143,6 +143,9 @@ class Metrics(Record, frozen=True, kw_only=True):
     `answers_lost` and `answers_won` count samples that only the fp32 model, or only the plan, answers right.
     `detector` says how the outputs of a detector were read.
     `noise_relative_rms` is the relative RMS error of all outputs together, `output_relative_rms` of each.
+    Beside outputs of floats those of whole numbers do not count there. `equal_values` says of each output
+    of whole numbers which share of them equals the fp32 model's. Where no output has floats, the error is
+    that of `indices` numbers, each of which is right or wrong; else that is 0.
     Errors are null in JSON where they are infinite: an output is, or is no number, and the fp32 model's is.
     """
 
@@ -150,6 +153,8 @@ class Metrics(Record, frozen=True, kw_only=True):
     noise_standard_error: float = 0.0
     noise_quantiles: tuple[float, ...] = ()
     output_relative_rms: dict[str, Unbounded] = msgspec.field(default_factory=dict)
+    equal_values: dict[str, float] = msgspec.field(default_factory=dict)
+    indices: int = 0
     max_abs_error: Unbounded
     top1_agreement: float | None
     accuracy: float | None
@@ -488,3 +493,9 @@ class Plan(Record, frozen=True, kw_only=True):
     def precisions(self) -> dict[str, Precision]:
         """Return unit -> precision."""
         return {a.unit: a.precision for a in self.assignments}
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether the plan is the fp32 model in parts: nothing is rounded, on no device and on no link."""
+        is_fp32 = all(a.precision is Precision.FP32 for a in self.assignments)
+        return is_fp32 and not any(cut.wire in CODED for cut in self.cuts)

@@ -4,6 +4,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache, partial
 
+import msgspec
+
 from planner.costs.block_costs import costs_of_graph
 from planner.costs.device_costs import DeviceCosts, device_costs, noise_of
 from planner.costs.device_profiles import profile_devices
@@ -99,7 +101,9 @@ class MeasuredScenario:
         """Return the errors of a plan on the held-back data: it is built and run."""
         prepared = self.prepared
         target = verification_target(prepared, self.build(configuration))
-        return measure_errors(target, prepared.held_back, prepared.runtime, prepared.metric)
+        errors = measure_errors(target, prepared.held_back, prepared.runtime, prepared.metric)
+        # That no index was wrong is chance, but for a plan that rounds nothing.
+        return msgspec.structs.replace(errors, noise_standard_error=0.0) if configuration.is_exact else errors
 
     def calibration_errors(self, target: VerificationTarget, progress: Progress = silent) -> Metrics:
         """Return the errors of a plan on the calibration samples on which noise is measured: it is run."""

@@ -238,6 +238,8 @@ def _cost_rows(plan: Plan, scenario: Scenario, formatted: FormattedValues) -> It
             "",
             formatted.unbounded("noise", "measured", "output_relative_rms", output),
         )
+    for output in () if plan.measured is None else plan.measured.equal_values:
+        yield f"equal values of {output}", "", formatted("percent", "measured", "equal_values", output)
     yield "largest absolute error", "", formatted.unbounded("significant4", "measured", "max_abs_error")
     if plan.measured is not None:
         yield from _answer_rows(plan.measured, scenario, formatted)

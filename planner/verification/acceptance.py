@@ -13,6 +13,9 @@ from planner.verification.sample_size import too_few_evaluated
 
 def with_measured(plan: Plan, scenario: Scenario, measured: Measured) -> Plan:
     """Return a plan with what running it showed, and what is in doubt: few samples, other seconds."""
+    if plan.is_exact:
+        # That no index was wrong is no chance.
+        measured = msgspec.structs.replace(measured, noise_standard_error=0.0)
     planned = (few for few in plan.too_few_samples if few.data == "calibration")
     doubts = (*planned, *too_few_evaluated(scenario.budget, measured))
     return msgspec.structs.replace(

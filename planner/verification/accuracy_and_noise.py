@@ -11,7 +11,7 @@ from planner.plan.plan_record import Metrics
 from planner.user_objects import Metric
 from planner.verification.noise_bootstrap import noise_quantiles
 from profiling.arrays import Array
-from profiling.noise.noise_power import counted_outputs, output_errors
+from profiling.noise.noise_power import counted_outputs, output_errors, whole_number_outputs
 
 GROUPS = 8  # of samples, over which a metric spreads
 _FEWEST_GROUPS = 4  # fewer say nothing of a spread
@@ -26,7 +26,9 @@ class MetricsSum:
         self._kept: list[tuple[Outputs, Outputs]] = []
         self._powers: list[tuple[float, float]] = []  # of each sample's error and of the exact answer
         self._output_powers: dict[str, Array] = {}  # the same of each output, over all samples
+        self._equal: dict[str, Array] = {}  # of each output of whole numbers: how many are equal, of how many
         self._largest = self._agree = 0.0
+        self._indices = 0
         self._right = self._right_fp32 = self._count = self._answers = self._labelled = 0
         self._lost = self._won = 0
 
@@ -46,6 +48,7 @@ class MetricsSum:
             powers[name] = np.array([np.square(difference).sum(), np.square(exact).sum()], dtype=np.float64)
             self._output_powers[name] = self._output_powers.get(name, 0.0) + powers[name]
             self._largest = max(self._largest, float(np.abs(difference).max(initial=0.0)))
+        self._add_whole_numbers(outputs, reference)
         error_power, signal_power = sum(powers.values(), np.zeros(2))
         self._powers.append((float(error_power), float(signal_power)))
         if self._metric is not None:
@@ -55,6 +58,15 @@ class MetricsSum:
         first = next(iter(reference))
         if names_class(reference[first].dtype, reference[first].shape):
             self._add_answer(_answer(outputs[first]), _answer(reference[first]), label)
+
+    def _add_whole_numbers(self, outputs: Outputs, reference: Outputs) -> None:
+        names = whole_number_outputs(reference)
+        for name in names:
+            got, want = outputs[name], reference[name]
+            equal = np.count_nonzero(got == want) if got.shape == want.shape else 0
+            self._equal[name] = self._equal.get(name, 0) + np.array([equal, want.size])
+        if len(names) == len(reference):
+            self._indices += sum(reference[name].size for name in names)
 
     def _add_answer(self, got: int, want: int, label: int | None) -> None:
         self._answers += 1
@@ -76,6 +88,8 @@ class MetricsSum:
         """
         powers = np.array(self._powers)
         noise, standard_error = _noise(powers)
+        if not noise and self._indices:
+            standard_error = _of_one_wrong(self._indices)
         return Metrics(
             noise_relative_rms=noise,
             noise_standard_error=standard_error,
@@ -83,6 +97,8 @@ class MetricsSum:
             output_relative_rms={
                 name: _relative_rms(error, signal) for name, (error, signal) in self._output_powers.items()
             },
+            equal_values={name: _share(*counts) for name, counts in self._equal.items()},
+            indices=self._indices,
             max_abs_error=self._largest,
             top1_agreement=self._agree / self._count if self._answers == self._count else None,
             accuracy=self._right / self._labelled if self._labelled else None,
@@ -138,6 +154,18 @@ def _joined(rows: Sequence[Outputs]) -> Outputs:
 
 def _relative_rms(error: float, signal: float) -> float:
     return float(np.sqrt(error / signal)) if signal else float(error > 0)
+
+
+def _share(equal: int, values: int) -> float:
+    return float(equal / values) if values else 1.0
+
+
+def _of_one_wrong(indices: int) -> float:
+    """Return the standard error of noise where every index is right, but the next one need not be.
+
+    Two of them, the margin that a budget on noise asks for, are the noise of one wrong index.
+    """
+    return float(np.sqrt(2 / indices) / 2)
 
 
 def _noise(powers: Array) -> tuple[float, float]:

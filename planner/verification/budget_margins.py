@@ -145,6 +145,8 @@ def _of_drop(lost: float, won: float, samples: int) -> _Evidence:
 
 
 def _of_noise(value: float, metrics: Metrics) -> _Evidence | None:
+    if metrics.indices == metrics.samples and metrics.noise_standard_error:
+        return _of_index_noise(value, metrics.samples)
     quantiles = metrics.noise_quantiles
     if not quantiles:
         return _of_metric(value, metrics.noise_standard_error or None, max(metrics.samples - 1, 1))
@@ -162,6 +164,18 @@ def _of_noise(value: float, metrics: Metrics) -> _Evidence | None:
 
     low, high = (quantiles[LEVELS.index(level)] for level in (_LEVEL, 1 - _LEVEL))
     return _Evidence(at_most, lambda limit: 1 - at_most(limit), (low, high), tells)
+
+
+def _of_index_noise(value: float, samples: int) -> _Evidence:
+    """Return what noise says where each sample has one index: half its power is the share of wrong ones."""
+    shares = _of_share(samples * value**2 / 2, samples)
+    low, high = shares.interval
+    return _Evidence(
+        lambda limit: shares.at_most(limit**2 / 2),
+        lambda limit: shares.above(limit**2 / 2),
+        (sqrt(2 * low), sqrt(2 * high)),
+        lambda times, limit: shares.tells(times, limit**2 / 2),
+    )
 
 
 def _of_metric(value: float, error: float | None, freedom: int) -> _Evidence | None:

@@ -37,8 +37,13 @@ def noise_power(outputs: Iterable[dict[str, Array]], reference: Iterable[dict[st
 
 def counted_outputs(reference: Mapping[str, Array]) -> list[str]:
     """Return the outputs whose errors count: those of floats, or all if none is."""
-    floats = [name for name, exact in reference.items() if np.issubdtype(exact.dtype, np.floating)]
-    return floats or list(reference)
+    whole = set(whole_number_outputs(reference))
+    return [name for name in reference if name not in whole] or list(reference)
+
+
+def whole_number_outputs(reference: Mapping[str, Array]) -> list[str]:
+    """Return the outputs without floats: indices, counts, truth values."""
+    return [name for name, exact in reference.items() if not np.issubdtype(exact.dtype, np.floating)]
 
 
 def output_errors(

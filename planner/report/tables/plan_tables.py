@@ -207,8 +207,8 @@ def _costs_table(plan: Plan) -> Table:
         f"{predicted.noise_relative_rms:.4f}",
         f"{measured.noise_relative_rms:.4f}",
     )
-    for output, error in measured.errors_by_output:
-        table.add_row(f"  of {short_name(output)}", "", f"{error:.4f}")
+    for name, value in _errors_of_outputs(measured):
+        table.add_row(name, "", value)
     table.add_row("largest absolute error", "", f"{measured.max_abs_error:.4g}")
     if measured.top1_agreement is not None:
         table.add_row("same top-1 answer as fp32", "", f"{measured.top1_agreement:.2%}")
@@ -219,6 +219,13 @@ def _costs_table(plan: Plan) -> Table:
     made_up = " (see the note)" if measured.samples_note else ""
     table.add_row("evaluation samples", "", f"{measured.samples}{made_up}")
     return table
+
+
+def _errors_of_outputs(measured: Measured) -> Iterator[tuple[str, str]]:
+    for output, error in measured.errors_by_output:
+        yield f"  of {short_name(output)}", f"{error:.4f}"
+    for output, share in measured.equal_values.items():
+        yield f"  equal values of {short_name(output)}", f"{share:.2%}"
 
 
 def _other_costs(objective: str, predicted: Predicted) -> Iterator[tuple[str, str]]:

@@ -44,6 +44,8 @@ def _rows(measured: Measured) -> Iterator[tuple[str, str]]:
     yield "relative RMS error", f"{measured.noise_relative_rms:.4f}"
     for output, error in measured.errors_by_output:
         yield f"  of {short_name(output)}", f"{error:.4f}"
+    for output, share in measured.equal_values.items():
+        yield f"  equal values of {short_name(output)}", f"{share:.2%}"
     yield "largest absolute error", f"{measured.max_abs_error:.4g}"
     if measured.top1_agreement is not None:
         yield "same top-1 answer as fp32", f"{measured.top1_agreement:.2%}"

@@ -4,7 +4,8 @@ import msgspec
 import numpy as np
 import onnx
 import pytest
-from planned_models import scenario_around
+import text_models
+from planned_models import plan_model, scenario_around
 from rich.console import Console
 
 from planner.errors import DataError
@@ -17,7 +18,13 @@ from planner.report.tables.plan_tables import plan_table
 from planner.run import plan_scenario
 from planner.scenario.budget_schema import BudgetSpec
 from planner.verification.accuracy_and_noise import MetricsSum
-from planner.verification.error_budgets import broken_budgets, doubtful_budgets, has_error_budget
+from planner.verification.budget_margins import budget_verdicts, verdict_clause
+from planner.verification.error_budgets import (
+    broken_budgets,
+    cautious_noise,
+    doubtful_budgets,
+    has_error_budget,
+)
 
 
 def metrics(**changes) -> Metrics:
@@ -172,6 +179,73 @@ def test_class_indices_agree_by_value():
     result = total.result()
     assert (result.top1_agreement, result.accuracy, result.accuracy_fp32) == (0, 0, 1)
     assert result.noise_relative_rms > 1
+
+
+def test_whole_numbers_beside_floats_make_no_error_but_are_told():
+    total = MetricsSum()
+    for flipped in (0, 1):
+        total.add(
+            {"y": np.ones(2), "k": np.array([[4, 5 + flipped]]), "n": np.arange(1 + flipped)},
+            {"y": np.ones(2), "k": np.array([[4, 5]]), "n": np.arange(1)},
+            None,
+        )
+    result = total.result()
+    assert (result.noise_relative_rms, result.indices) == (0, 0)
+    assert result.equal_values == {"k": 0.75, "n": 0.5}
+
+
+def index_metrics(samples: int, wrong: int) -> Metrics:
+    total = MetricsSum()
+    for number in range(samples):
+        total.add({"k": np.array([number < wrong])}, {"k": np.array([0])}, None)
+    return total.result()
+
+
+def test_right_indices_only_are_as_many_samples_as_may_be_without_a_wrong_one():
+    """Two standard errors, the margin on noise, are the error of one wrong index."""
+    right, one_wrong = index_metrics(10, 0), index_metrics(10, 1)
+    assert right.noise_relative_rms == 0
+    assert cautious_noise(right) == pytest.approx(one_wrong.noise_relative_rms)
+    assert names(doubtful_budgets(BudgetSpec(noise_relative_rms=0.1), right)) == ["noise_relative_rms"]
+    assert not names(doubtful_budgets(BudgetSpec(noise_relative_rms=0.1), index_metrics(200, 0)))
+
+
+@pytest.mark.parametrize("wrong", [0, 3])
+def test_the_certainty_of_the_error_of_indices_is_that_of_their_share(wrong):
+    found = index_metrics(300, wrong)
+    (noise,) = budget_verdicts(BudgetSpec(noise_relative_rms=0.2), found)
+    (share,) = budget_verdicts(BudgetSpec(top1_agreement=0.98), found)
+    assert (noise.kept, noise.more_samples) == (share.kept, share.more_samples)
+    assert noise.certainty == pytest.approx(share.certainty)
+    assert noise.high == pytest.approx((2 * (1 - share.low)) ** 0.5)
+
+
+ARGMAX = """(float[1, 8] x) => (int64[1] k) {
+    a = MatMul (x, w)
+    b = Relu (a)
+    c = MatMul (b, v)
+    k = ArgMax <axis = 1, keepdims = 0> (c)
+}"""
+
+
+def test_few_indices_do_not_show_that_a_budget_on_noise_is_kept(tmp_path):
+    """Of 10 held-back samples one wrong index would be an error of 0.447: only fp32 is sure to have none."""
+    weights = {"w": text_models.weight(8, 16), "v": text_models.weight(16, 6)}
+    x = np.random.default_rng(0).normal(size=(40, 1, 8)).astype(np.float32)
+    outcome = plan_model(
+        tmp_path,
+        text_models.make(ARGMAX, weights),
+        {"x": x},
+        budget={"noise_relative_rms": 0.3},
+        objective="memory",
+    )
+    plan = outcome.plan
+    assert plan.is_exact
+    assert not outcome.failures
+    (few,) = [one for one in plan.too_few_samples if one.budget == "noise_relative_rms"]
+    assert (few.data, few.samples, few.needed) == ("calibration", 10, 4 * 23)
+    (verdict,) = plan.budget_verdicts
+    assert verdict_clause(verdict) == "kept"
 
 
 def test_memory_is_no_error_budget():
