@@ -16,8 +16,9 @@ from types import MappingProxyType
 import msgspec
 
 from planner.costs.noise_saturation import NoiseModel
+from planner.errors import OutOfTimeError
 from planner.plan.plan_record import Metrics, Round
-from planner.problem.cost_evaluation import Cost, evaluate
+from planner.problem.cost_evaluation import Cost, evaluate, is_feasible
 from planner.problem.placement_problem import Choice, PlacementProblem
 from planner.problem.quantities import CostMetric, Quantity
 from planner.refinement.unconstrained_noise import UnconstrainedNoisePlans
@@ -155,14 +156,14 @@ class NoiseLimitSearch:
         """Solve, try out, and solve again with another limit while that is worth it."""
         unconstrained = UnconstrainedNoisePlans(problem.with_limit(NOISE, None), self.options)
         if not has_error_budget(self.budget):
-            found = self._solved(unconstrained, self.first_limit(state))
+            found = self._solved(unconstrained, self.first_limit(state), state)
             return SearchResult(found.problem, found.result, (), unconstrained, state=state)
         return self._try_beyond_limit(self._search(unconstrained, state))
 
     def bound_for(self, problem: PlacementProblem, choice: Choice, state: SearchState) -> SearchResult:
         """Return a plan that was tried out, with a bound under the limit that was found."""
         unconstrained = UnconstrainedNoisePlans(problem.with_limit(NOISE, None), self.options)
-        solved = self._solved(unconstrained, self.first_limit(state))
+        solved = self._solved(unconstrained, self.first_limit(state), state)
         objective = evaluate(solved.problem, choice).objective
         return _delivered(replace(solved, result=replace_choice(solved.result, choice, objective)), state)
 
@@ -177,18 +178,27 @@ class NoiseLimitSearch:
                 plans += [result] if kept else []
         return plans, state
 
-    def _solved(self, unconstrained: UnconstrainedNoisePlans, limit: float | None) -> _Candidate:
-        """Return the best plan under a limit."""
+    def _solved(
+        self, unconstrained: UnconstrainedNoisePlans, limit: float | None, state: SearchState
+    ) -> _Candidate:
+        """Return the best plan under a limit; where time is short, from plans that were tried out."""
         if limit is None:
             return _Candidate(unconstrained.problem, unconstrained.best, unconstrained)
         limited = unconstrained.problem.with_limit(NOISE, limit)
-        return _Candidate(limited, solve(limited, self.options), unconstrained)
+        try:
+            result = solve(limited, self.options)
+        except OutOfTimeError:
+            known = [choice for choice in state.rounds if is_feasible(limited, evaluate(limited, choice))]
+            if not known:
+                raise
+            result = solve(limited, self.options, known)
+        return _Candidate(limited, result, unconstrained)
 
     def _search(self, unconstrained: UnconstrainedNoisePlans, state: SearchState) -> SearchResult:
         best: _Candidate | None = None
         limit = self.first_limit(state)
         while True:
-            last = self._solved(unconstrained, limit)
+            last = self._solved(unconstrained, limit, state)
             limited, choice = last.problem, last.result.choice
             if choice is None:
                 return _finished(best, last, (), state)

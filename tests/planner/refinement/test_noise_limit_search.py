@@ -5,8 +5,10 @@ import pytest
 from small_problems import LATENCY, NOISE, small_problem
 
 from planner.costs.noise_saturation import NoiseModel
+from planner.errors import OutOfTimeError
 from planner.plan.plan_record import Metrics
 from planner.problem.cost_evaluation import evaluate
+from planner.refinement import noise_limit_search
 from planner.refinement.noise_limit_search import NoiseLimitSearch, SearchResult, SearchState
 from planner.refinement.unconstrained_noise import UnconstrainedNoisePlans
 from planner.scenario.budget_schema import BudgetSpec
@@ -189,3 +191,20 @@ def test_plans_in_one_precision_that_break_a_budget_are_left_out():
     plans, state = loud.uniform_precision_plans(unconstrained, float("inf"), SearchState())
     assert [evaluate(PROBLEM, result.choice).noise_power for result in plans] == [0.0]
     assert all(not r.broken or r.predicted_noise_rms for r in state.rounds.values())
+
+
+def test_where_time_is_short_the_search_goes_on_from_a_plan_that_was_tried_out(monkeypatch):
+    """A solve that finds no plan in time is no reason to have none, if one is known that keeps the limit."""
+    budget, errors_of = BudgetSpec(noise_relative_rms=0.1), measured(PROBLEM, 1.0)
+    first = search(PROBLEM, budget, SolverOptions(), errors_of)
+
+    def short_of_time(problem, options, start_plans=()):
+        if not start_plans:
+            raise OutOfTimeError("found no plan within the time limit")
+        return solve(problem, options, start_plans)
+
+    monkeypatch.setattr(noise_limit_search, "solve", short_of_time)
+    again = NoiseLimitSearch(budget, SolverOptions(), errors_of)
+    assert again.solve_and_try_out(PROBLEM, first.state).result.choice == first.result.choice
+    with pytest.raises(OutOfTimeError):
+        again.solve_and_try_out(PROBLEM, SearchState())
