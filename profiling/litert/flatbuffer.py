@@ -20,6 +20,8 @@ _MOST_BYTES = 2048 * MEBI - 1  # a flatbuffer's offsets have a sign
 _ALIGNMENT = 16  # of weights, as the schema asks for
 _PLACEHOLDER = 1  # an offset of a buffer that is to be filled in
 _SLACK = 65536
+_TABLE_BYTES = 1024  # of a tensor or an operator, with its name
+_SCALE_BYTES = 12  # a float, and a zero point of 64 bits
 # What reading tables at wrong places raises: flatbuffers for Python checks nothing beforehand.
 _UNREADABLE = (struct.error, IndexError, ValueError, TypeError, OverflowError, UnicodeDecodeError)
 
@@ -51,7 +53,7 @@ class AlignedBuffer(schema.BufferT):  # type: ignore[misc]
             content = np.ascontiguousarray(self.data).view(np.uint8).reshape(-1)
             builder.StartVector(1, len(content), _ALIGNMENT)
             builder.head -= len(content)
-            builder.Bytes[builder.head : builder.head + len(content)] = content.tobytes()
+            builder.Bytes[builder.head : builder.head + len(content)] = content.data
             data = builder.EndVector()
         schema.BufferStart(builder)
         if data is not None:
@@ -149,6 +151,16 @@ def write_tables(model: Any) -> bytes:
     weights = sum(buffer.data.nbytes for buffer in model.buffers if buffer.data is not None)
     if weights + _SLACK > _MOST_BYTES:
         raise ModelError(f"the model has {weights} bytes of weights; a .tflite file takes up to 2 GiB")
-    builder = flatbuffers.Builder(weights + _SLACK)  # growing would copy all weights each time
+    # Growing would copy all weights each time.
+    builder = flatbuffers.Builder(min(weights + _SLACK + _beside_weights(model), _MOST_BYTES))
     builder.Finish(model.Pack(builder), IDENTIFIER)
-    return bytes(builder.Output())
+    return bytes(memoryview(builder.Bytes)[builder.Head() :])
+
+
+def _beside_weights(model: Any) -> int:
+    """Return about how many bytes tables take whose size grows with the model: mostly enough."""
+    graphs = list(model.subgraphs or [])
+    tensors = [tensor for graph in graphs for tensor in graph.tensors or []]
+    scales = sum(np.size(tensor.quantization.scale) for tensor in tensors if tensor.quantization is not None)
+    operators = sum(len(graph.operators or []) for graph in graphs)
+    return _TABLE_BYTES * (len(tensors) + operators) + _SCALE_BYTES * scales

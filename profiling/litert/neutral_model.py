@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from profiling.errors import QuantizeError
 from profiling.litert.cut import whole_stage
@@ -34,8 +35,18 @@ class NeutralModel:
     origins: tuple[int, ...]
 
 
+_KNOWN: WeakKeyDictionary[LitertModel, NeutralModel] = WeakKeyDictionary()
+
+
 def neutral_model(model: LitertModel) -> NeutralModel:
-    """Return a model as the quantizer can take it."""
+    """Return a model as the quantizer can take it; written once for each model, which may be large."""
+    known = _KNOWN.get(model)
+    if known is None:
+        known = _KNOWN[model] = _written_anew(model)
+    return known
+
+
+def _written_anew(model: LitertModel) -> NeutralModel:
     renamed = replace(model, names=tuple(map(neutral_name, range(len(model.names)))))
     tables = parse_tables(whole_stage(renamed).content, model.shown)
     graph = tables.subgraphs[0]

@@ -4,6 +4,7 @@ import random
 import subprocess
 import sys
 
+import flatbuffers
 import numpy as np
 import pytest
 
@@ -21,6 +22,7 @@ from profiling.litert.interpreter import is_delegated, run_chain
 from profiling.litert.load import parse_litert
 from profiling.litert.mode_search import find_modes, relative_error
 from profiling.litert.modes import DYNAMIC_INT8, FLOAT16, FP32, INT8, INT16, MODES, WEIGHT_INT8
+from profiling.litert.neutral_model import neutral_model
 from profiling.litert.quantize import quantize_units
 from profiling.litert.unit_graph import build_litert_graph, tensor_quantization
 from profiling.runtime.crash_journal import CrashJournal
@@ -328,3 +330,22 @@ def test_units_over_which_litert_died_only_together_are_not_quantized(branching,
     assert {found[unit].reasons["int8"] for unit in able} == {
         "in int8 beside others, it ended LiteRT (it crashed)"
     }
+
+
+def test_weights_are_not_copied_again_while_a_file_is_written(branching, monkeypatch):
+    """Where a buffer grows, all that was written is copied, which is seconds for large models."""
+
+    def grow(_):
+        raise AssertionError("the buffer was too small")
+
+    units = range(len(branching.graph.units))
+    models = [branching.quantized(dict.fromkeys(units, mode)).model for mode in MODES]
+    monkeypatch.setattr(flatbuffers.Builder, "GrowByteBuffer", grow)
+    assert all(whole_stage(model).content for model in models)
+
+
+def test_what_the_quantizer_takes_is_written_once_for_each_model(branching):
+    model = branching.graph.model
+    again = parse_litert(whole_stage(model).content, "m")
+    assert neutral_model(model) is neutral_model(model)
+    assert neutral_model(again) is not neutral_model(model)
