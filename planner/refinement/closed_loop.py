@@ -123,8 +123,9 @@ def _best_timed(
 ) -> tuple[LoopState, SolvedPlan]:
     """Time plans in one precision that may be as good, and return the best of all that were timed."""
     search, last = measured.noise_limit_search, state.timed[-1]
+    before = measured.planning_problem(measured.latency).formulate()
     uniform, search_state = search.uniform_precision_plans(
-        solved.found.unconstrained, state.timing_threshold, state.search_state
+        solved.found.unconstrained, before, state.timing_threshold, state.search_state
     )
     state = replace(state, search_state=search_state)
     for result in uniform:

@@ -168,12 +168,26 @@ class NoiseLimitSearch:
         return _delivered(replace(solved, result=replace_choice(solved.result, choice, objective)), state)
 
     def uniform_precision_plans(
-        self, unconstrained: UnconstrainedNoisePlans, at_most: float, state: SearchState
+        self,
+        unconstrained: UnconstrainedNoisePlans,
+        measured: PlacementProblem,
+        at_most: float,
+        state: SearchState,
     ) -> tuple[list[SolveResult], SearchState]:
-        """Return plans in one precision that keep all budgets, up to an objective, best first."""
+        """Return plans in one precision that keep all budgets, up to an objective, best first.
+
+        Parameters
+        ----------
+        measured
+            The problem with costs that no plan's timing has corrected. An objective counts under the costs
+            where it is less: what one plan showed of a unit need not hold in another.
+        """
         plans = []
         for result in unconstrained.uniform:
-            if (result.objective or 0.0) <= at_most:
+            choice = result.choice
+            objectives = [result.objective or 0.0]
+            objectives += [evaluate(measured, choice).objective] if choice is not None else []
+            if min(objectives) <= at_most:
                 kept, state = self.keeps(unconstrained.problem, result.choice, state)
                 plans += [result] if kept else []
         return plans, state

@@ -188,9 +188,27 @@ def test_plans_in_one_precision_that_break_a_budget_are_left_out():
     budget = BudgetSpec(noise_relative_rms=0.1)
     loud = NoiseLimitSearch(budget, SolverOptions(), measured(PROBLEM, 1e3))
     unconstrained = UnconstrainedNoisePlans(PROBLEM, SolverOptions())
-    plans, state = loud.uniform_precision_plans(unconstrained, float("inf"), SearchState())
+    plans, state = loud.uniform_precision_plans(unconstrained, PROBLEM, float("inf"), SearchState())
     assert [evaluate(PROBLEM, result.choice).noise_power for result in plans] == [0.0]
     assert all(not r.broken or r.predicted_noise_rms for r in state.rounds.values())
+
+
+def test_a_plan_in_one_precision_counts_as_good_as_under_costs_that_no_other_plan_corrected():
+    """One plan's timing may show fp32 units as slow, which are not in the fp32 model itself."""
+    slower = replace(
+        PROBLEM,
+        vertices=tuple(
+            replace(vertex, options=tuple(replace(o, seconds=10 * o.seconds) for o in vertex.options))
+            for vertex in PROBLEM.vertices
+        ),
+    )
+    searching = NoiseLimitSearch(BudgetSpec(), SolverOptions(), measured(PROBLEM, 1.0))
+    unconstrained = UnconstrainedNoisePlans(slower, SolverOptions())
+    best = min(evaluate(PROBLEM, result.choice).objective for result in unconstrained.uniform)
+    assert best < min(result.objective for result in unconstrained.uniform)
+    plans, _ = searching.uniform_precision_plans(unconstrained, PROBLEM, best, SearchState())
+    assert [evaluate(PROBLEM, result.choice).objective for result in plans] == [best]
+    assert not searching.uniform_precision_plans(unconstrained, slower, best, SearchState())[0]
 
 
 def test_where_time_is_short_the_search_goes_on_from_a_plan_that_was_tried_out(monkeypatch):
