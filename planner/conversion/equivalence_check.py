@@ -131,6 +131,12 @@ def _answers(converted: Converted, samples: Rows) -> Rows:
 
         return tflite_answers(converted.path, samples)
     session = open_session(converted.path, Runtime())
+    known = {end.name for end in converted.conversion.inputs}
+    if renamed := [end.name for end in session.get_inputs() if end.name not in known]:
+        raise ModelError(
+            f"{converted.conversion.source}: the converted model calls an input {renamed[0]!r}, as an output "
+            "that hands it on; convert the model without that output"
+        )
     return [
         run_session(session, _with_channels_moved(row, converted.conversion, channels_first))
         for row in samples

@@ -127,7 +127,9 @@ def load_litert(path: Path, signature: str = "") -> LitertModel:
     ModelError
         If the file cannot be read or is damaged, or has several signatures and none is named.
     """
-    return model_of(read_tables(path), str(path), signature)
+    model = model_of(read_tables(path), str(path), signature)
+    _require_own_outputs(model)
+    return model
 
 
 def parse_litert(content: bytes, shown: str, signature: str = "") -> LitertModel:
@@ -148,6 +150,24 @@ def model_of(tables: Any, shown: str, signature: str = "") -> LitertModel:
         raise ModelError(f"{shown}: an input called 'self' cannot be fed by keyword; rename it")
     names = _names(graph, inputs, outputs)
     return LitertModel(shown, tables, subgraph, inputs, outputs, names)
+
+
+def _require_own_outputs(model: LitertModel) -> None:
+    """Refuse outputs that are inputs, or one tensor: a tensor has one name, and the other would be lost.
+
+    Raises
+    ------
+    ModelError
+        That names them.
+    """
+    known = {tensor: f"input {key!r}" for key, tensor in model.inputs.items()}
+    for key, tensor in model.outputs.items():
+        if tensor in known:
+            raise ModelError(
+                f"{model.shown}: output {key!r} is {known[tensor]} under another name, which stages cannot "
+                f"give twice; convert the model without output {key!r}"
+            )
+        known[tensor] = f"output {key!r}"
 
 
 def _signature(tables: Any, shown: str, wanted: str) -> Any:

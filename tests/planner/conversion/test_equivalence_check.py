@@ -5,6 +5,7 @@ from pathlib import Path
 import msgspec
 import numpy as np
 import onnx
+import pytest
 
 from planner.conversion.cached_conversion import Converted
 from planner.conversion.equivalence_check import check_on_random
@@ -20,6 +21,7 @@ from planner.conversion.request import (
     SourceKind,
 )
 from planner.report.tables.plan_tables import conversion_lines
+from profiling.errors import ModelError
 
 _TWICE = """
 <ir_version: 8, opset_import: ["" : 17]>
@@ -52,3 +54,11 @@ def test_answers_that_agree_give_no_warning(tmp_path):
     check = check_on_random(_converted(tmp_path, [2, 4]))
     assert check.doubt == ""
     assert not any("warning" in line for line in conversion_lines(check))
+
+
+def test_an_input_that_has_the_name_of_an_output_is_refused(tmp_path):
+    """As tf2onnx writes a .tflite file whose input is an output, too."""
+    converted = _converted(tmp_path, [2, 4])
+    onnx.save(onnx.parser.parse_model(_TWICE.replace("x", "echo")), tmp_path / MODEL)
+    with pytest.raises(ModelError, match="calls an input 'echo', as an output that hands it on"):
+        check_on_random(converted)

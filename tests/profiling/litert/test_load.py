@@ -187,3 +187,22 @@ def test_names_that_are_no_text_are_shown_escaped():
     image = model.input(b"im\xffage\x1b", (1, 4))
     found = parse_litert(model.give(model.softmax(image, "y")).content(), "m")
     assert found.names[0].isprintable()
+
+
+@pytest.mark.parametrize(
+    ("outputs", "told"),
+    [
+        ({"y": "conv", "again": "conv"}, "output 'again' is output 'y' under another name"),
+        ({"y": "conv", "echo": "image"}, "output 'echo' is input 'image' under another name"),
+    ],
+)
+def test_an_output_that_is_another_end_is_refused_by_name(tmp_path, outputs, told):
+    """A tensor has one name: the other one would be lost."""
+    model = Model()
+    ends = {"image": model.input("image", (1, 4, 4, 4))}
+    ends["conv"] = model.conv(ends["image"], "conv", 4)
+    model.give(*dict.fromkeys(ends[name] for name in outputs.values()))
+    model.sign({"image": ends["image"]}, {key: ends[name] for key, name in outputs.items()})
+    (tmp_path / "m.tflite").write_bytes(model.content())
+    with pytest.raises(ModelError, match=told):
+        load_litert(tmp_path / "m.tflite")
