@@ -55,3 +55,14 @@ def test_all_precisions_are_at_one_pace_though_the_machine_gets_slower(slowing):
     found = measure_litert_latency(graph, "scheme", ranges, samples[0], setup)
     assert next(slowing) > 3000  # the last run took four times as long as the first
     assert list(found.wall_s.values()) == pytest.approx([found.wall_s[Precision.FP32]] * 2, rel=0.01)
+
+
+def test_no_unit_has_negative_seconds_where_a_start_seems_longer_than_a_run(slowing, monkeypatch):
+    """The start is timed at another moment: on a busy machine it may seem longer than a tiny model."""
+    monkeypatch.setattr(measuring_litert, "start_seconds", lambda _models, _clock: 1e3)
+    graph = build_litert_graph(parse_litert(tflite_models.branching().content(), "m"))
+    samples = [feeds(graph.model, seed) for seed in range(2)]
+    ranges = calibrate_litert(graph.model, samples)
+    setup = Setup(Runtime(), 3, (Precision.FP32, Precision.INT8))
+    found = measure_litert_latency(graph, "scheme", ranges, samples[0], setup)
+    assert all(row.seconds >= 0 for row in found.units)
