@@ -9,7 +9,7 @@ from numpy.typing import DTypeLike
 from planner.errors import DataError
 from planner.inputs.dataset import Dataset
 from planner.scenario.budget_schema import BudgetSpec
-from profiling.arrays import Array
+from profiling.arrays import Array, Feeds
 from profiling.graph.any_model import AnyModel, Tensor, inputs_of
 from profiling.printable_text import first_line
 from profiling.runtime.open_session import Runtime, run_session
@@ -93,7 +93,8 @@ def check_values(model: AnyModel, data: Dataset, where: str) -> None:
             run_session(session, data.samples[number])
         except Exception as exc:  # the runtimes' exceptions share no base class
             raise DataError(
-                f"{where}: sample {number}: the model does not take its values: {first_line(exc)}"
+                f"{where}: sample {number}, counted from 0: the model does not take its values, "
+                f"{_ranges_text(data.samples[number], names)}: {first_line(exc)}"
             ) from exc
 
 
@@ -108,6 +109,11 @@ def _extreme_samples(data: Dataset, names: Sequence[str]) -> Iterator[int]:
     for least, greatest in ranges.transpose(1, 2, 0):
         yield int(np.argmin(least))
         yield int(np.argmax(greatest))
+
+
+def _ranges_text(sample: Feeds, names: Sequence[str]) -> str:
+    ranges = ((name, *_range(sample[name])) for name in names)
+    return ", ".join(f"{name} from {least} to {greatest}" for name, least, greatest in ranges)
 
 
 def _range(values: Array) -> tuple[int, int]:

@@ -1,7 +1,7 @@
 """Whether a plan keeps its error budgets, how sure that is, and in what range other samples would put it."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil, inf, isfinite, sqrt
 from statistics import NormalDist
 
@@ -149,7 +149,8 @@ def _of_noise(value: float, metrics: Metrics) -> _Evidence | None:
         return _of_index_noise(value, metrics.samples)
     quantiles = metrics.noise_quantiles
     if not quantiles:
-        return _of_metric(value, metrics.noise_standard_error or None, max(metrics.samples - 1, 1))
+        found = _of_metric(value, metrics.noise_standard_error or None, max(metrics.samples - 1, 1))
+        return _not_negative(found)
 
     def at_most(limit: float) -> float:
         return noise_at_most(limit, quantiles)
@@ -191,6 +192,11 @@ def _of_metric(value: float, error: float | None, freedom: int) -> _Evidence | N
 
     half = student_quantile(1 - _LEVEL, freedom) * error
     return _Evidence(at_most, lambda limit: 1 - at_most(limit), (value - half, value + half), tells)
+
+
+def _not_negative(evidence: _Evidence | None) -> _Evidence | None:
+    """Return the same of a value that cannot be below 0."""
+    return evidence and replace(evidence, interval=(max(0.0, evidence.interval[0]), evidence.interval[1]))
 
 
 def _more(evidence: _Evidence, limit: float, samples: int) -> int | None:

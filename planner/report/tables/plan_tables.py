@@ -204,7 +204,8 @@ def _costs_table(plan: Plan) -> Table:
         )
     table.add_row(
         "relative RMS error",
-        f"{predicted.noise_relative_rms:.4f}",
+        # Of indices that flip nothing is predicted.
+        "" if measured.indices else f"{predicted.noise_relative_rms:.4f}",
         f"{measured.noise_relative_rms:.4f}",
     )
     for name, value in _errors_of_outputs(measured):

@@ -59,7 +59,7 @@ def embedded(*ids: list[int]) -> Dataset:
 def test_a_sample_that_the_model_refuses_is_told_before_anything_is_measured(row, value):
     model = text_models.make(EMBEDDING, {"table": text_models.weight(10, 4)})
     check_values(model, embedded([0, 1, 2, 3, 9], [-10, 1, 2, 3, 9]), "data.calibration")
-    told = rf"data\.evaluation: sample 1: the model does not take its values: .*{value}"
+    told = rf"evaluation: sample 1, counted from 0: the model does not take its values, ids from .*{value}"
     with pytest.raises(DataError, match=told):
         check_values(model, embedded([0, 1, 2, 3, 9], row, [-3, 1, 1, 9, 1]), "data.evaluation")
 

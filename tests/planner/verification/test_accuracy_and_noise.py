@@ -220,6 +220,15 @@ def test_the_certainty_of_the_error_of_indices_is_that_of_their_share(wrong):
     assert noise.high == pytest.approx((2 * (1 - share.low)) ** 0.5)
 
 
+def test_no_interval_of_noise_begins_below_zero():
+    total = MetricsSum()
+    for _ in range(12):
+        total.add({"k": np.arange(10)}, {"k": np.arange(10)}, None)
+    (verdict,) = budget_verdicts(BudgetSpec(noise_relative_rms=0.2), total.result())
+    assert verdict.low == 0
+    assert verdict.high > 0
+
+
 ARGMAX = """(float[1, 8] x) => (int64[1] k) {
     a = MatMul (x, w)
     b = Relu (a)
