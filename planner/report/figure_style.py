@@ -2,8 +2,9 @@
 
 import io
 import re
-from collections.abc import Sequence
-from contextlib import AbstractContextManager
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -64,9 +65,17 @@ def ink_on(colour: str) -> str:
 
 def save_figure(figure: Figure, folder: Path, name: str) -> None:
     """Write NAME.svg and NAME.png into a folder."""
-    with mpl.rc_context(_STYLE | {"svg.hashsalt": name}):
+    with mpl.rc_context(_STYLE | {"svg.hashsalt": name}), _without_glyph_warnings():
         figure.savefig(folder / f"{name}.svg", facecolor="white", metadata=_NO_DATE)
         figure.savefig(folder / f"{name}.png", facecolor="white", dpi=_DPI)
+
+
+@contextmanager
+def _without_glyph_warnings() -> Iterator[None]:
+    """Say nothing of signs that the font lacks: names are a model's own, and a browser has other fonts."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing from")
+        yield
 
 
 def inline_svg(figure: Figure, name: str, label: str) -> str:
@@ -78,7 +87,7 @@ def inline_svg(figure: Figure, name: str, label: str) -> str:
         What it shows, for those who do not see it.
     """
     text = io.StringIO()
-    with mpl.rc_context(_STYLE | {"svg.hashsalt": name}):
+    with mpl.rc_context(_STYLE | {"svg.hashsalt": name}), _without_glyph_warnings():
         figure.savefig(text, format="svg", transparent=True, metadata=_NO_DATE)
     svg = text.getvalue()
     svg = svg[svg.index("<svg") :]

@@ -9,7 +9,7 @@ from made_records import PREDICTED, made_comparison, made_plan, made_summary
 from matplotlib.colors import to_hex
 
 from planner.comparison.comparison_record import BestPlanRange, ParetoFront, ParetoPoint, Row
-from planner.report.figure_style import LINKS, colours_of
+from planner.report.figure_style import LINKS, colours_of, inline_svg, new_figure, save_figure
 from planner.report.figures import _levels, draw_front, draw_latency, draw_request, draw_shares
 
 DEVICES = ("camera", "server")
@@ -187,3 +187,11 @@ def test_a_request_that_takes_no_time_is_drawn_without_a_warning():
     predicted = replaced(PREDICTED, compute_s={"camera": 0.0, "server": 0.0}, transfer_s=0.0)
     axes = draw_request(made_plan(predicted=predicted), DEVICES).axes[0]
     assert (axes.containers, axes.get_legend()) == ([], None)
+
+
+def test_a_name_in_another_script_is_drawn_without_a_warning(tmp_path, recwarn):
+    figure = new_figure(2, 1)
+    figure.subplots().set_title("日本 out")
+    save_figure(figure, tmp_path, "plot")
+    assert "日本 out" in inline_svg(figure, "plot", "a title")
+    assert not recwarn.list
