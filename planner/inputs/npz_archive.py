@@ -87,7 +87,10 @@ class Archive:
             except Exception as exc:  # what a damaged header makes of itself
                 raise _unreadable(exc) from exc
             if self._declared[name].dtype.hasobject:
-                raise ArchiveError(f"is not read: array {name!r} holds Python objects, which may run code")
+                raise ArchiveError(
+                    f"is not read: array {name!r} holds Python objects, which may run code; "
+                    "store numbers, in rows of one length"
+                )
         return self._declared[name]
 
     def check_size(self, names: Iterable[str]) -> None:

@@ -97,9 +97,11 @@ def _input_shape(model: LitertModel, key: str, given: Mapping[str, tuple[int, ..
     declared = signature if len(signature) == len(shape) else shape
     if key not in given:
         if _DYNAMIC in declared[1:]:
-            named = ",".join("?" if size == _DYNAMIC else str(size) for size in declared)
+            named = ["?" if size == _DYNAMIC else str(size) for size in declared]
             raise ModelError(
-                f"{model.shown}: input {key!r} has dynamic shape {named}; declare it as input_shapes"
+                f"{model.shown}: input {key!r} has dynamic shape [{', '.join(named)}]; declare it as "
+                f"input_shapes: {{{key}: [{', '.join(named)}]}} in the scenario, or with --shape "
+                f"{key}={','.join(named)} for plan init and plan inspect, with a number for each ?"
             )
         return shape
     wanted = given[key]

@@ -27,6 +27,7 @@ from profiling.errors import ModelError
 
 _SPATIAL_OPS = frozenset({"Conv2D", "DepthwiseConv2dNative", "Conv2DBackpropInput", "MaxPool", "AvgPool"})
 _IMAGE_RANK = 4
+_OF_TFLITE = "TFL_"  # what the names of a .tflite file's operators begin with, where tf2onnx knows no form
 _TO_CHANNELS_LAST = [0, 2, 3, 1]
 Exported = tuple[onnx.ModelProto, tuple[SourceInput, ...]]
 """A model, and the inputs of its source, which say what became of their layout."""
@@ -148,9 +149,14 @@ def _refuse_foreign(model: onnx.ModelProto, layers: frozenset[str]) -> None:
             place_in_model = max(
                 (path for path in layers if node.name.startswith(f"{path}/")), key=len, default=node.name
             )
+            remedy = (
+                "give the Keras model or SavedModel that the .tflite file was made from"
+                if node.op_type.startswith(_OF_TFLITE)
+                else "build that part from other layers, or try a newer conversion.opset"
+            )
             raise ModelError(
                 f"TensorFlow's operator {node.op_type} (in {place_in_model!r}) has no ONNX form in tf2onnx; "
-                "build that part from other layers, or try a newer conversion.opset"
+                f"{remedy}"
             )
 
 
