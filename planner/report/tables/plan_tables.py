@@ -171,7 +171,8 @@ def _cuts_table(plan: Plan) -> Table:
 
 def _single_device_table(plan: Plan) -> Table:
     """Return what everything on one device would cost."""
-    table = new_table("all on one device instead", ("device", "precision", "breaks"), ("latency ms",))
+    title = "all on one device instead, predicted"
+    table = new_table(title, ("device", "precision", "breaks"), ("latency ms",))
     for row in plan.single_device:
         table.add_row(row.device, row.precision_text, row.broken_text, f"{row.latency_s * MILLI:.2f}")
     return table
