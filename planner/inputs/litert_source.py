@@ -17,7 +17,7 @@ from profiling.errors import ModelError
 from profiling.graph.any_model import Stage
 from profiling.graph.unit_graph import ModelGraph
 from profiling.litert.cut import whole_stage
-from profiling.litert.load import LitertModel, load_litert, parse_litert
+from profiling.litert.load import LitertModel, load_litert, parse_litert, why_an_output_is_lost
 from profiling.litert.not_run import flex_wanted, why_not_run
 from profiling.litert.planning.litert_model import LitertRuntimeModel
 from profiling.litert.shapes import with_shapes
@@ -58,7 +58,7 @@ def load_tflite(scenario: Scenario, progress: Progress) -> tuple[Stage, Converte
 
 def _runnable(path: Path, signature: str = "", shown: str = "") -> LitertModel:
     model = load_litert(path, signature)
-    if why := why_not_run(model):
+    if why := why_not_run(model) or why_an_output_is_lost(model):
         raise ModelError(f"model: {shown or model.shown} {why}")
     return model
 

@@ -127,9 +127,7 @@ def load_litert(path: Path, signature: str = "") -> LitertModel:
     ModelError
         If the file cannot be read or is damaged, or has several signatures and none is named.
     """
-    model = model_of(read_tables(path), str(path), signature)
-    _require_own_outputs(model)
-    return model
+    return model_of(read_tables(path), str(path), signature)
 
 
 def parse_litert(content: bytes, shown: str, signature: str = "") -> LitertModel:
@@ -152,22 +150,20 @@ def model_of(tables: Any, shown: str, signature: str = "") -> LitertModel:
     return LitertModel(shown, tables, subgraph, inputs, outputs, names)
 
 
-def _require_own_outputs(model: LitertModel) -> None:
-    """Refuse outputs that are inputs, or one tensor: a tensor has one name, and the other would be lost.
+def why_an_output_is_lost(model: LitertModel) -> str:
+    """Return which output is another end under another name, and what to do; empty if none is.
 
-    Raises
-    ------
-    ModelError
-        That names them.
+    A tensor has one name in a graph of units, so that stages cannot give it twice.
     """
     known = {tensor: f"input {key!r}" for key, tensor in model.inputs.items()}
     for key, tensor in model.outputs.items():
         if tensor in known:
-            raise ModelError(
-                f"{model.shown}: output {key!r} is {known[tensor]} under another name, which stages cannot "
-                f"give twice; convert the model without output {key!r}"
+            return (
+                f"gives {known[tensor]} under another name as output {key!r}, which stages cannot; "
+                f"convert the model without output {key!r}"
             )
         known[tensor] = f"output {key!r}"
+    return ""
 
 
 def _signature(tables: Any, shown: str, wanted: str) -> Any:
