@@ -71,7 +71,7 @@ def run(name: str, mixes: int, cuts: int) -> Iterator[Row]:
         before = np.unique(np.linspace(0, len(graph.units), cuts).round().astype(int)).tolist()
         for seed in range(mixes):
             mix = random_mix(graph, seed)
-            counts = Counter(mix.values())
+            counts, noise = Counter(mix.values()), _noise(prepared, graph, mix, feeds)
             for wire in (None, *Wire):
                 wrong, crossings = [], 0
                 for cut in before:
@@ -82,7 +82,7 @@ def run(name: str, mixes: int, cuts: int) -> Iterator[Row]:
                     name,
                     seed,
                     tuple((kind, counts[kind]) for kind in Precision if counts[kind]),
-                    _noise(prepared, graph, mix, feeds),
+                    noise,
                     "as computed" if wire is None else wire.value,
                     len(before),
                     crossings,

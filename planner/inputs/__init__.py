@@ -16,7 +16,7 @@ npz_samples: samples out of a NumPy archive
 prepared_scenario: model and data loaded, checked against each other, and calibrated
 reader_samples: samples that the user's own code reads
 refused_units: the units of a scenario's model that come out wrong once they are quantized
-sample_doubts: what samples cannot show
+sample_doubts: what samples cannot show, and values that the model does not take
 subset: which samples are taken: all, or those that the scenario names
 wav_file: the samples of a WAV file
 """

@@ -170,7 +170,7 @@ def _batch_remedy(value: Array, tensor: Input) -> str:
         return ""
     return (
         f": the model takes {tensor.shape[0]} rows at once, and a sample is all of them; "
-        f"arrays have the shape {['samples', *tensor.shape]}".replace("'samples'", "samples")
+        f"arrays have the shape [samples, {', '.join(map(str, tensor.shape))}]"
     )
 
 

@@ -1,19 +1,14 @@
-"""What a model answers with, classes or other numbers, and whether it takes its samples."""
+"""What a model answers with: classes, or other numbers."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from math import prod
 
 import numpy as np
 from numpy.typing import DTypeLike
 
 from planner.errors import DataError
-from planner.inputs.dataset import Dataset
 from planner.scenario.budget_schema import BudgetSpec
-from profiling.arrays import Array, Feeds
-from profiling.graph.any_model import AnyModel, Tensor, inputs_of
-from profiling.printable_text import first_line
-from profiling.runtime.open_session import Runtime, run_session
-from profiling.stage_session import open_stage
+from profiling.graph.any_model import Tensor
 
 _IMAGE_DIMENSIONS = 4  # batch, channels, height, width
 _NARROW_BYTES = 2  # wider integers are counts or indices
@@ -72,49 +67,3 @@ def check_answers(budget: BudgetSpec, output: Tensor) -> None:
             f"{list(output.shape)}, names no class: it is neither one row of class scores nor a class index; "
             "set budget.noise_relative_rms or budget.max_abs_error, or metric with budget.metric_drop"
         )
-
-
-def check_values(model: AnyModel, data: Dataset, where: str) -> None:
-    """Run the samples that hold the least and the greatest value of each input of whole numbers.
-
-    Indices that are out of range stop the runtime: they are told before anything is measured.
-
-    Raises
-    ------
-    DataError
-        If the model refuses one.
-    """
-    names = [tensor.name for tensor in inputs_of(model) if _may_be_indices(tensor.dtype)]
-    if not names:
-        return
-    session = open_stage(model, Runtime())
-    for number in sorted(set(_extreme_samples(data, names))):
-        try:
-            run_session(session, data.samples[number])
-        except Exception as exc:  # the runtimes' exceptions share no base class
-            raise DataError(
-                f"{where}: sample {number}, counted from 0: the model does not take its values, "
-                f"{_ranges_text(data.samples[number], names)}: {first_line(exc)}"
-            ) from exc
-
-
-def _may_be_indices(dtype: DTypeLike) -> bool:
-    number_type = np.dtype(dtype)
-    return number_type.kind in "iu" and number_type.itemsize > _NARROW_BYTES
-
-
-def _extreme_samples(data: Dataset, names: Sequence[str]) -> Iterator[int]:
-    """Yield, for each input, the sample with the least value and the one with the greatest."""
-    ranges = np.array([[_range(sample[name]) for name in names] for sample in data.samples])
-    for least, greatest in ranges.transpose(1, 2, 0):
-        yield int(np.argmin(least))
-        yield int(np.argmax(greatest))
-
-
-def _ranges_text(sample: Feeds, names: Sequence[str]) -> str:
-    ranges = ((name, *_range(sample[name])) for name in names)
-    return ", ".join(f"{name} from {least} to {greatest}" for name, least, greatest in ranges)
-
-
-def _range(values: Array) -> tuple[int, int]:
-    return (int(values.min()), int(values.max())) if values.size else (0, 0)

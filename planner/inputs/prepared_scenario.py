@@ -26,9 +26,9 @@ from planner.inputs.calibrated_model import (
 from planner.inputs.dataset import Dataset, Input, check_labels, split_calibration
 from planner.inputs.labels.class_names import check_class_names
 from planner.inputs.load_samples import check_names, load_data
-from planner.inputs.model_answers import check_answers, check_values, class_count
+from planner.inputs.model_answers import check_answers, class_count
 from planner.inputs.refused_units import refused_once
-from planner.inputs.sample_doubts import sample_doubts
+from planner.inputs.sample_doubts import check_values, sample_doubts
 from planner.metrics.scenario_metric import scenario_metric
 from planner.scenario.data_schema import SampleSpec
 from planner.scenario.schema import Scenario

@@ -209,7 +209,7 @@ def _costs_table(plan: Plan) -> Table:
         "" if measured.indices else f"{predicted.noise_relative_rms:.4f}",
         f"{measured.noise_relative_rms:.4f}",
     )
-    for name, value in _errors_of_outputs(measured):
+    for name, value in errors_of_outputs(measured):
         table.add_row(name, "", value)
     table.add_row("largest absolute error", "", f"{measured.max_abs_error:.4g}")
     if measured.top1_agreement is not None:
@@ -223,7 +223,8 @@ def _costs_table(plan: Plan) -> Table:
     return table
 
 
-def _errors_of_outputs(measured: Measured) -> Iterator[tuple[str, str]]:
+def errors_of_outputs(measured: Measured) -> Iterator[tuple[str, str]]:
+    """Yield what is said of each output's error, and of outputs of whole numbers."""
     for output, error in measured.errors_by_output:
         yield f"  of {short_name(output)}", f"{error:.4f}"
     for output, share in measured.equal_values.items():

@@ -5,9 +5,8 @@ from collections.abc import Iterator
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from planner.formatting import short_name
 from planner.plan.plan_record import BudgetVerdict, Measured, Plan
-from planner.report.tables.plan_tables import chain_lines
+from planner.report.tables.plan_tables import chain_lines, errors_of_outputs
 from planner.report.tables.table_style import line, new_table
 from planner.scenario.budget_schema import BudgetSpec
 from planner.scenario.loader import parse_scenario
@@ -42,10 +41,7 @@ def _rows(measured: Measured) -> Iterator[tuple[str, str]]:
     yield "whole model's time / fp32", f"{measured.latency_ratio_to_fp32:.3f}"
     yield "all stages' time / fp32", f"{measured.chain_ratio_to_fp32:.3f}"
     yield "relative RMS error", f"{measured.noise_relative_rms:.4f}"
-    for output, error in measured.errors_by_output:
-        yield f"  of {short_name(output)}", f"{error:.4f}"
-    for output, share in measured.equal_values.items():
-        yield f"  equal values of {short_name(output)}", f"{share:.2%}"
+    yield from errors_of_outputs(measured)
     yield "largest absolute error", f"{measured.max_abs_error:.4g}"
     if measured.top1_agreement is not None:
         yield "same top-1 answer as fp32", f"{measured.top1_agreement:.2%}"

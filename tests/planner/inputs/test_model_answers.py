@@ -1,10 +1,8 @@
 import numpy as np
 import pytest
-import text_models
 
 from planner.errors import DataError
-from planner.inputs.dataset import Dataset
-from planner.inputs.model_answers import check_answers, check_values, class_count, names_class
+from planner.inputs.model_answers import check_answers, class_count, names_class
 from planner.scenario.budget_schema import BudgetSpec
 
 
@@ -42,27 +40,3 @@ def test_a_budget_on_answers_needs_an_output_that_names_a_class(residual, branch
     with pytest.raises(DataError, match=told):
         check_answers(budget, branches.graph.tensors["left"])
     check_answers(BudgetSpec(noise_relative_rms=0.1), branches.graph.tensors["left"])
-
-
-EMBEDDING = """(int64[1, 5] ids, float[1, 4] x) => (float[1, 5, 4] y) {
-    words = Gather (table, ids)
-    y = Add (words, x)
-}"""
-
-
-def embedded(*ids: list[int]) -> Dataset:
-    x = np.zeros((1, 4), np.float32)
-    return Dataset([{"ids": np.array([row], np.int64), "x": x} for row in ids], None)
-
-
-@pytest.mark.parametrize(("row", "value"), [([0, 10, 3, 2, 1], 10), ([0, 1, -11, 2, 1], -11)])
-def test_a_sample_that_the_model_refuses_is_told_before_anything_is_measured(row, value):
-    model = text_models.make(EMBEDDING, {"table": text_models.weight(10, 4)})
-    check_values(model, embedded([0, 1, 2, 3, 9], [-10, 1, 2, 3, 9]), "data.calibration")
-    told = rf"evaluation: sample 1, counted from 0: the model does not take its values, ids from .*{value}"
-    with pytest.raises(DataError, match=told):
-        check_values(model, embedded([0, 1, 2, 3, 9], row, [-3, 1, 1, 9, 1]), "data.evaluation")
-
-
-def test_models_without_whole_numbers_are_not_run(residual):
-    check_values(residual.graph.model, Dataset([], None), "data.calibration")

@@ -2,9 +2,11 @@
 
 import numpy as np
 import pytest
+import text_models
 
+from planner.errors import DataError
 from planner.inputs.dataset import Dataset
-from planner.inputs.sample_doubts import sample_doubts
+from planner.inputs.sample_doubts import check_values, sample_doubts
 
 
 def data(*numbers: int) -> Dataset:
@@ -39,3 +41,27 @@ def test_a_sample_that_is_alike_by_chance_is_none_that_calibrated():
 def test_samples_of_another_type_or_shape_are_others():
     other = Dataset([{"x": np.full((2, 1), n, np.float32)} for n in range(40)], None)
     assert doubts(data(*range(40)), other) == ""
+
+
+EMBEDDING = """(int64[1, 5] ids, float[1, 4] x) => (float[1, 5, 4] y) {
+    words = Gather (table, ids)
+    y = Add (words, x)
+}"""
+
+
+def embedded(*ids: list[int]) -> Dataset:
+    x = np.zeros((1, 4), np.float32)
+    return Dataset([{"ids": np.array([row], np.int64), "x": x} for row in ids], None)
+
+
+@pytest.mark.parametrize(("row", "value"), [([0, 10, 3, 2, 1], 10), ([0, 1, -11, 2, 1], -11)])
+def test_a_sample_that_the_model_refuses_is_told_before_anything_is_measured(row, value):
+    model = text_models.make(EMBEDDING, {"table": text_models.weight(10, 4)})
+    check_values(model, embedded([0, 1, 2, 3, 9], [-10, 1, 2, 3, 9]), "data.calibration")
+    told = rf"evaluation: sample 1, counted from 0: the model does not take its values, ids from .*{value}"
+    with pytest.raises(DataError, match=told):
+        check_values(model, embedded([0, 1, 2, 3, 9], row, [-3, 1, 1, 9, 1]), "data.evaluation")
+
+
+def test_models_without_whole_numbers_are_not_run(residual):
+    check_values(residual.graph.model, Dataset([], None), "data.calibration")
