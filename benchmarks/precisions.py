@@ -53,23 +53,17 @@ from precision_bars import (
     Shown,
     bars,
 )
-from prediction import scenario_of
-from ranges import scenario_with
+from precision_profiles import TWO, planned_alone, timed_profiles
 from rich.console import Console
 from tensor_overrides import with_wide_tensors
 
-from planner.costs.whole_model import single_device_scenario
 from planner.deployment.rebuild import rebuild
-from planner.devices.runtime import measured_devices
 from planner.inputs.prepared_scenario import Prepared, prepare
-from planner.refinement.measured_scenario import MeasuredScenario, measure_scenario
+from planner.refinement.measured_scenario import MeasuredScenario
 from planner.scenario.budget_schema import BudgetSpec
-from planner.scenario.schema import Scenario
 from profiling.precision import OFFERED, Precision
 
 MODELS = ("mobilenetv2", "mobilenetv1", "resnet56", "kwt1", "yolox")
-_OF_RANGES = ("mobilenetv1", "resnet20")  # which have no scenario of their own
-_TWO = (Precision.FP32, Precision.INT8)
 _ALTERNATING = (Precision.INT8, Precision.INT8_DYNAMIC, Precision.FP32)
 _BLOCK = 20  # units
 _IN_TURN = "in turn"
@@ -91,54 +85,18 @@ QUICK = Extent(evaluation=100, noises=(0.2, 0.7), solver_s=10.0)
 def run_one(name: str, precisions: Sequence[Precision], extent: Extent) -> Shown:
     """Plan one model beside everything that it is compared with."""
     with tempfile.TemporaryDirectory() as folder:
-        scenario = _alone(name, Path(folder), precisions, extent)
+        scenario = planned_alone(name, Path(folder), precisions, FULL.evaluation)
+        solver = scenario.solver.model_copy(update={"time_limit_s": extent.solver_s})
         _say(name, "calibrating")
-        prepared = prepare(scenario)
+        prepared = prepare(scenario.model_copy(update={"solver": solver}))
         prepared = replace(prepared, evaluation=prepared.evaluation.spread(extent.evaluation))
-        _say(name, "profile with two precisions")
-        alone = single_device_scenario(
-            scenario.model_copy(update={"precisions": _TWO}), scenario.device(scenario.source)
-        )
-        _, two_s = _timed_profile(replace(prepared, scenario=alone))
-        _say(name, f"{two_s:.0f} s; with all")
-        measured, all_s = _timed_profile(prepared)
-        _say(name, f"{all_s:.0f} s")
+        _say(name, "profiles with two precisions, and with all")
+        profiles = timed_profiles(prepared)
+        measured, two_s, all_s = profiles.measured, profiles.two_s, profiles.all_s
+        _say(name, f"{two_s:.0f} s and {all_s:.0f} s")
         failed: list[str] = []
         rows = list(_rows(name, measured, precisions, extent, failed))
         return Shown(name, rows, two_s, all_s, tuple(failed))
-
-
-def _alone(name: str, folder: Path, precisions: Sequence[Precision], extent: Extent) -> Scenario:
-    """Return a model's scenario on its measured device alone, in some precisions, without its budget."""
-    if name in _OF_RANGES:
-        full = scenario_with(name, {}, FULL.evaluation, folder)
-    else:
-        full = scenario_of(name, folder)
-    full = full.model_copy(
-        update={
-            "precisions": tuple(precisions),
-            "budget": BudgetSpec(),
-            "quantization": full.quantization.model_copy(update={"bias_correction": True}),
-            "solver": full.solver.model_copy(update={"time_limit_s": extent.solver_s}),
-        }
-    )
-    return single_device_scenario(full, measured_devices(full)[0])
-
-
-def _timed_profile(prepared: Prepared) -> tuple[MeasuredScenario, float]:
-    """Return what is measured of a scenario, and the seconds that it takes with an empty cache."""
-    before = os.environ.get("XDG_CACHE_HOME")
-    with tempfile.TemporaryDirectory() as cache:
-        os.environ["XDG_CACHE_HOME"] = cache
-        try:
-            begin = time.perf_counter()
-            measured = measure_scenario(prepared)
-            return measured, time.perf_counter() - begin
-        finally:
-            if before is None:
-                del os.environ["XDG_CACHE_HOME"]
-            else:
-                os.environ["XDG_CACHE_HOME"] = before
 
 
 def _rows(
@@ -192,7 +150,7 @@ def _on_front(name: str, measured: MeasuredScenario, part: float, int8_noise: fl
     question = Question(FRONT, BudgetSpec(noise_relative_rms=part * int8_noise * SLACK))
     prepared = measured.prepared
     (device,) = prepared.scenario.devices
-    devices = (device.model_copy(update={"precisions": _TWO}),)
+    devices = (device.model_copy(update={"precisions": TWO}),)
     scenario = prepared.scenario.model_copy(update={"devices": devices})
     restricted = replace(measured, prepared=replace(prepared, scenario=scenario))
     other = f"fp32 + int8, {part:g} of all-int8's noise"

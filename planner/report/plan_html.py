@@ -229,7 +229,7 @@ def _cost_rows(plan: Plan, scenario: Scenario, formatted: FormattedValues) -> It
         yield what, formatted("ratio", "predicted", key), formatted("ratio", "measured", key)
     yield (
         "relative RMS error",
-        formatted("noise", "predicted", "noise_relative_rms"),
+        _predicted_noise(plan, formatted),
         formatted.unbounded("noise", "measured", "noise_relative_rms"),
     )
     for output, _ in () if plan.measured is None else plan.measured.errors_by_output:
@@ -248,6 +248,13 @@ def _cost_rows(plan: Plan, scenario: Scenario, formatted: FormattedValues) -> It
     if plan.predicted is not None and plan.predicted.money:
         yield "money for one request", formatted("significant4", "predicted", "money"), ""
     yield "evaluation samples", "", formatted("count", "measured", "samples")
+
+
+def _predicted_noise(plan: Plan, formatted: FormattedValues) -> str:
+    """Return the predicted error of the answers; of indices, which are right or wrong, none is predicted."""
+    if plan.measured is not None and plan.measured.indices:
+        return ""
+    return formatted("noise", "predicted", "noise_relative_rms")
 
 
 def _answer_rows(measured: Measured, scenario: Scenario, formatted: FormattedValues) -> Iterator[Cells]:

@@ -228,6 +228,16 @@ def test_outputs_without_a_measure_are_judged_by_their_plain_error(residual):
     assert "Measured on 413 samples: relative RMS error of the outputs 0.0456." in lead_of(page)
 
 
+def test_of_indices_no_error_is_predicted(residual):
+    def errors(**changes) -> list[str]:
+        rows = rows_of(page_of(residual, **changes), "Costs and errors")
+        return next(row for row in rows if row[0] == "relative RMS error")
+
+    assert errors()[1] != ""
+    counted = msgspec.structs.replace(MEASURED, indices=413)
+    assert errors(measured=counted) == ["relative RMS error", "", errors()[2]]
+
+
 def test_stages_that_differ_from_the_whole_model_are_told_in_capitals(residual):
     assert "NOT bit-equal" not in page_of(residual)
     odd = msgspec.structs.replace(MEASURED.chain, basic_bit_equal=False)
