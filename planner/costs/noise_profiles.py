@@ -33,7 +33,7 @@ from profiling.records.profile import NoiseProfile
 _ALONE_WORK, _ALONE_LEAST, _ALONE_MOST = 8e9, 2, 8
 _ALL_WORK, _ALL_MOST = 1.3e11, 64
 _LAW_WORK, _LAW_LEAST = 8e10, 16
-_MIXES_WORK, _FEWEST_MIXES, _MOST_MIXES = 1.3e12, 8, 16  # mixed models, of which large networks get fewer
+_MIXES_WORK, _FEWEST_MIXES, _MOST_MIXES = 1e12, 8, 16  # mixed models, of which large networks get fewer
 _AGAIN_LEAST, _AGAIN_SOURCES = 64, 16  # samples, more where so many sources can be measured on more
 _AGAIN_WORK = 2 * HUNDRED_RUNS.multiplications  # of all sources, each half a run: then errors end with blocks
 

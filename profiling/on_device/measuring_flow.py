@@ -18,7 +18,7 @@ from profiling.on_device.processor import int8_overflows
 from profiling.on_device.runtime_session import Feeds, Report, session_runner
 from profiling.on_device.timing_loop import InterleavedTimer, time_interleaved
 from profiling.on_device.variant_sessions import VariantSessions
-from profiling.on_device.variant_times import start_seconds, time_variants
+from profiling.on_device.variant_times import time_variants
 
 _WIRE_ROUNDS = 30  # the median's standard error is a sixth of the interquartile range
 
@@ -39,15 +39,23 @@ def measure(plan: MeasurementPlan, models: VariantSessions, feeds: Feeds, report
     runtime = MeasuredRuntime(ort.__version__, int8_overflows(models.overflow_probe()), clock)
     rests_s = [variant.rest_s for variant in variants[: len(plan.precisions)]]
     overheads = stage_overheads(plan, models, variants, feeds, report)
-    return record_of(plan, runtime, variants, rests_s, overheads, wire_costs(plan, models, clock))
+    wires = wire_costs(plan, models, clock, variants[0].start_s)
+    return record_of(plan, runtime, variants, rests_s, overheads, wires)
 
 
-def wire_costs(plan: MeasurementPlan, models: VariantSessions, clock: RunClock) -> list[WireRow]:
-    """Return what encoding and decoding take, as a line over elements, a run's own seconds taken off."""
+def wire_costs(
+    plan: MeasurementPlan, models: VariantSessions, clock: RunClock, start_s: float
+) -> list[WireRow]:
+    """Return what encoding and decoding take, as a line over elements, a run's own seconds taken off.
+
+    Parameters
+    ----------
+    start_s
+        What a run takes whatever the model.
+    """
     sessions = [models.wire(number) for number in range(len(plan.wires))]
     work = {number: session_runner(session, zero_feeds(session)) for number, session in enumerate(sessions)}
     seconds = time_interleaved(work, _WIRE_ROUNDS, clock)
-    start_s = start_seconds(models, clock)
     points: dict[tuple[str, str], list[tuple[int, float]]] = defaultdict(list)
     for number, (wire, side, elements) in enumerate(plan.wires):
         points[wire, side].append((elements, max(0.0, statistics.median(seconds[number]) - start_s)))

@@ -5,6 +5,7 @@ The runtime is called in `profiling.on_device.create_session`, which devices hav
 
 import logging
 import os
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -133,12 +134,16 @@ def run_samples(session: RunnableSession, samples: Iterable[Feeds]) -> Iterator[
 def run_at_once(run: Callable[[Feeds], T], samples: Iterable[Feeds]) -> Iterator[T]:
     """Yield what `run` returns for each sample, as many at once as there are cores, up to eight.
 
-    For numbers, not seconds: sessions of one thread keep every core busier so than those of all cores.
+    For numbers, not seconds: sessions of one thread keep every core busier so than those of all cores. One
+    more sample waits its turn, so that no core rests while a caller looks at an answer.
     """
     count, left = min(_cores(), _MOST_AT_ONCE), iter(samples)
     with ThreadPoolExecutor(count) as pool:
-        while batch := list(islice(left, count)):
-            yield from pool.map(run, batch)
+        running = deque(pool.submit(run, sample) for sample in islice(left, count + 1))
+        while running:
+            answer = running.popleft().result()
+            running.extend(pool.submit(run, sample) for sample in islice(left, 1))
+            yield answer
 
 
 def runtime_for(samples: int) -> Runtime:

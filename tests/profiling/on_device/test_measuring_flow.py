@@ -81,7 +81,7 @@ def test_progress_counts_models_and_cut_ones(record, reports, bundle):
 
 def test_wires_have_a_line_for_each_side(bundle):
     plan = read_measurement_plan(bundle)
-    rows = wire_costs(plan, BundleSessions(bundle, plan), clock_of(1))
+    rows = wire_costs(plan, BundleSessions(bundle, plan), clock_of(1), 1e-6)
     assert {(row.wire, row.side) for row in rows} == {(wire, side) for wire, side, _ in plan.wires}
     assert all(row.start_s >= 0 and row.element_s >= 0 for row in rows)
 

@@ -27,6 +27,16 @@ def test_samples_run_at_once_and_in_order(cores, most, monkeypatch):
     assert list(run_at_once(run, samples)) == list(range(COUNT))
 
 
+def test_hardly_more_samples_are_read_than_run(monkeypatch):
+    monkeypatch.setattr(os, "cpu_count", lambda: 2)
+    read = []
+    samples = ({"x": np.array([read.append(i) or i])} for i in range(COUNT))
+    answers = run_at_once(lambda feeds: int(feeds["x"][0]), samples)
+    for number in range(COUNT):
+        assert next(answers) == number
+        assert len(read) <= number + 4  # two that run, one that waits, one that is looked at
+
+
 @pytest.mark.parametrize(
     ("cores", "samples", "threads"),
     [(2, 1, 2), (2, 2, 1), (2, 300, 1), (16, 1, 16), (16, 4, 4), (16, 100, 2), (1, 0, 1)],
