@@ -1,4 +1,4 @@
-"""The order of the tests; fixtures: an own cache, small prepared graphs, the shared models where they are."""
+"""The order of the tests; fixtures: their cache, small prepared graphs, the shared models where they are."""
 
 import os
 from pathlib import Path
@@ -38,7 +38,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
-    os.environ["XDG_CACHE_HOME"] = str(tmp_path_factory.mktemp("cache"))
+    """Begin with an empty cache that all workers share: what one of them measured serves the others."""
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "shared-cache"
+    folder.mkdir(exist_ok=True)
+    os.environ["XDG_CACHE_HOME"] = str(folder)
 
 
 @pytest.fixture(scope="session", autouse=True)

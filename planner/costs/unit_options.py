@@ -53,7 +53,8 @@ class UnitOptions:
         Raises
         ------
         ScenarioError
-            If the placement, or the precisions that devices allow, leave a unit no option.
+            If the placement, or the precisions that devices allow, leave a unit no option, or if a unit that
+            `placement.precision` names cannot be so. What only a pattern names is in fp32 then.
         ProfileError
             If a profile lacks a unit's seconds.
         """
@@ -123,12 +124,14 @@ class UnitOptions:
     def _precisions(self, index: int, device: DeviceSpec) -> tuple[Precision, ...]:
         allowed, unit = self._scenario.precisions_of(device), self._graph.units[index]
         forced = self._forced.get(unit.name)
-        if forced is not None and (unit.quantizable or forced is Precision.FP32):
+        if forced is not None and unit.can_be(forced):
             allowed = tuple(precision for precision in allowed if precision is forced)
-        elif forced is not None:
+        elif forced is not None and unit.name in self._scenario.placement.precision:
             raise ScenarioError(
-                f"placement.precision: unit {unit.name!r} cannot be quantized; plan inspect says why"
+                f"placement.precision: unit {unit.name!r} cannot be in {forced}: {unit.why_not(forced)}"
             )
+        elif forced is not None and unit.quantizable:
+            return (Precision.FP32,)  # a pattern takes the units that can
         if unit.quantizable:
             able = tuple(precision for precision in allowed if unit.can_be(precision))
             return able if able or not allowed else (Precision.FP32,)

@@ -68,6 +68,15 @@ class Kernel:
     runs_s: tuple[float, ...] = ()
 
 
+class _KernelKey(NamedTuple):
+    """What tells a kernel apart in every session: its tagged name, else which it is of its owner's own."""
+
+    owner: Owner
+    op_type: str
+    name: str = ""
+    number: int = 0
+
+
 @dataclass(frozen=True)
 class KernelTimes:
     """All kernels of one model, and what interrupted the runs that they were timed in."""
@@ -79,6 +88,9 @@ class KernelTimes:
     def merged(cls, sessions: Sequence[KernelTimes], paces: Sequence[float]) -> KernelTimes:
         """Return the kernels of a model from its runs in several sessions.
 
+        Each session makes up names for the kernels that the runtime adds, as those that change layouts: the
+        same name may be of different ones. They are told apart by what they work for, in running order.
+
         Parameters
         ----------
         paces
@@ -87,10 +99,10 @@ class KernelTimes:
         counts = [max((len(kernel.runs_s) for kernel in one.kernels), default=0) for one in sessions]
         parts = zip((one.interruptions for one in sessions), counts, paces)
         interruptions = Interruptions.together(list(parts))
-        shown: dict[str, list[tuple[Kernel, float]]] = defaultdict(list)
+        shown: dict[_KernelKey, list[tuple[Kernel, float]]] = defaultdict(list)
         for one, pace in zip(sessions, paces):
-            for kernel in one.kernels:
-                shown[kernel.name].append((kernel, pace))
+            for key, kernel in _keyed(one.kernels):
+                shown[key].append((kernel, pace))
         kernels = []
         for same in shown.values():
             runs_s = tuple(seconds * pace for kernel, pace in same for seconds in kernel.runs_s)
@@ -159,6 +171,17 @@ class KernelTimes:
     def _with(self, seconds: Sequence[float]) -> KernelTimes:
         kernels = tuple(replace(kernel, seconds=own) for kernel, own in zip(self.kernels, seconds))
         return replace(self, kernels=kernels)
+
+
+def _keyed(kernels: Sequence[Kernel]) -> Iterator[tuple[_KernelKey, Kernel]]:
+    """Yield each kernel of a session with what tells it apart in every session."""
+    made: dict[tuple[Owner, str], int] = defaultdict(int)
+    for kernel in kernels:
+        if _tagged_owner(kernel.name) is not None:
+            yield _KernelKey(kernel.owner, kernel.op_type, kernel.name), kernel
+            continue
+        made[kernel.owner, kernel.op_type] += 1
+        yield _KernelKey(kernel.owner, kernel.op_type, number=made[kernel.owner, kernel.op_type]), kernel
 
 
 @dataclass(frozen=True)

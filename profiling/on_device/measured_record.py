@@ -43,9 +43,14 @@ class Timed:
         return tuple(run.seconds for run in self.runs)
 
     @property
+    def beyond_start_s(self) -> float:
+        """Seconds of a run beyond what any run takes."""
+        return max(0.0, self.wall_s - self.start_s)
+
+    @property
     def kernels(self) -> KernelTimes:
         """Its kernels without the profiler's own cost."""
-        return self.profiled.as_unprofiled(max(0.0, self.wall_s - self.start_s))
+        return self.profiled.as_unprofiled(self.beyond_start_s)
 
     @property
     def rest_s(self) -> float:
@@ -131,7 +136,7 @@ def record_of(
         unattributed_s=dict(zip(plan.precisions, rests_s)),
         profiled_s={precision: variant.profiled.total_s for precision, variant in uniform.items()},
         units=unit_costs(plan, kernels),
-        switches=conversion_costs(plan, kernels),
+        switches=conversion_costs(plan, kernels, [variant.beyond_start_s for variant in variants]),
         start_s=fp32.start_s,
         seams=stage_boundary_costs(plan, overheads),
         wires=wires,

@@ -487,8 +487,12 @@ def test_a_link_to_the_output_folder_stays_a_link(delivered, call, tmp_path):
     assert (tmp_path / "real" / "profile.json").read_bytes() == (delivered / "profile.json").read_bytes()
 
 
-def test_a_corrupt_calibration_is_made_anew(delivered, call, tmp_path):
-    for path in (Path(os.environ["XDG_CACHE_HOME"]) / "splitquant").glob("ranges-*.json"):
+def test_a_corrupt_calibration_is_made_anew(delivered, call, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    assert call("export", delivered / "plan.json", "--out", tmp_path / "first")[0] == 0
+    calibrated = list((tmp_path / "cache" / "splitquant").glob("ranges-*.json"))
+    assert calibrated
+    for path in calibrated:
         path.write_text('{"a": 1}')
     assert call("export", delivered / "plan.json", "--out", tmp_path / "o")[0] == 0
     assert read_manifest(tmp_path / "o").stages == read_manifest(delivered).stages

@@ -109,9 +109,25 @@ def test_a_rule_that_leaves_a_unit_nothing_is_told(residual):
             residual.graph, ["fp32"], EVERY, precision={first: "int8"}, pin={first: "camera"}
         ).vertices()
     graph = changed(residual.graph, 0, obstacle="why")
-    with pytest.raises(ScenarioError, match="cannot be quantized; plan inspect says why"):
-        options_of(graph, precision={first: "int8"}).vertices()
+    for without_int8 in (graph, changed(residual.graph, 0, refused={INT8: "why"})):
+        with pytest.raises(ScenarioError, match=f"'{first}' cannot be in int8: why"):
+            options_of(without_int8, precision={first: "int8"}).vertices()
     assert ways(options_of(graph, precision={first: "fp32"}).vertices()[0]) == [(0, "fp32"), (1, "fp32")]
+
+
+def test_a_pattern_of_a_precision_takes_the_units_that_can(residual):
+    third = residual.graph.units[2]
+    graph = changed(changed(residual.graph, 0, obstacle="why"), 1, refused={INT8: "why"})
+    vertices = options_of(graph, precision={"*": "int8", third.name: "int16"}).vertices()
+    assert [ways(vertex) for vertex in vertices[:4]] == [
+        [(0, "fp32"), (1, "fp32")],
+        [(0, "fp32"), (1, "fp32")],
+        [(0, "int16"), (1, "int16")],
+        [(0, "int8"), (1, "int8")],
+    ]
+    given = changed(residual.graph, 0, obstacle="quantized already", quantized=True)
+    vertices = options_of(given, ["fp32"], EVERY, precision={"*": "int8"}).vertices()
+    assert ways(vertices[0]) == [(1, "fp32")]
 
 
 def test_seconds_that_a_profile_lacks_are_told_with_what_measures_them(residual):

@@ -40,13 +40,19 @@ def test_a_switch_costs_what_units_beside_it_lose():
     int8 = times({0: 2.0, 1: 3.0, 2: 4.0}, {(OwnerKind.QUANTIZE, 0): 0.5, (OwnerKind.DEQUANTIZE, 3): 0.25})
     # Only b in int8: a loses 1 at the switch ab, b loses 0.6 at both of its switches, c loses nothing.
     mixed = times({0: 6.0, 1: 3.6, 2: 7.0}, {(OwnerKind.QUANTIZE, 1): 0.1, (OwnerKind.DEQUANTIZE, 2): 0.2})
-    rows = {(r.tensor, r.to): r for r in conversion_costs(plan, [fp32, int8, mixed])}
+    measured = [fp32, int8, mixed]
+    wholes_s = [one.total_s for one in measured]
+    rows = {(r.tensor, r.to): r for r in conversion_costs(plan, measured, wholes_s)}
     assert rows["ab", "int8"].seconds == pytest.approx(0.1 + 1.0 + 0.3)
     assert rows["bc", "fp32"].seconds == pytest.approx(0.2 + 0.3)
     assert rows["in", "int8"].seconds == pytest.approx(0.5)
     assert rows["out", "fp32"].seconds == pytest.approx(0.25)
-    measured = {key for key, row in rows.items() if row.measured}
-    assert measured == {("ab", "int8"), ("bc", "fp32"), ("in", "int8"), ("out", "fp32")}
+    assert {key for key, row in rows.items() if row.measured} == {
+        ("ab", "int8"),
+        ("bc", "fp32"),
+        ("in", "int8"),
+        ("out", "fp32"),
+    }
     assert rows["bc", "int8"].seconds >= rows["in", "int8"].seconds  # fitted over bytes
 
 
@@ -58,11 +64,35 @@ def test_a_switch_beside_operators_on_integers_is_one_of_int8():
     )  # fmt: skip
     fp32, int8 = times({0: 5.0, 1: 6.0, 2: 7.0}, {}), times({0: 2.0, 1: 3.0, 2: 4.0}, {})
     shown = times({0: 2.5, 1: 3.5, 2: 7.5}, {(OwnerKind.DEQUANTIZE, 2): 0.2})
-    rows = conversion_costs(plan, [fp32, int8, shown])
+    rows = conversion_costs(plan, [fp32, int8, shown], [18.0, 9.0, 13.7])
     assert {(row.source, row.to) for row in rows} == {(FP32, INT8), (INT8, FP32)}
     (behind,) = (row for row in rows if (row.tensor, row.to) == ("bc", FP32))
     assert behind.measured
     assert behind.seconds == pytest.approx(0.2 + 0.5)  # what c loses; b is as fast as in its own model
+
+
+def test_switches_bear_what_a_mixed_model_takes_beyond_its_parts():
+    units = [PlannedUnit(name, True) for name in "abcd"]
+    tensors = [("in", 40, -1, [0]), ("ab", 80, 0, [1]), ("bc", 80, 1, [2]), ("cd", 80, 2, [3])]
+    tensors.append(("out", 40, 3, [-1]))
+    plan = MeasurementPlan(
+        1, "d", 1, "", 1, INT8, "", units, [SwitchTensor(*row) for row in tensors],
+        [FP32, INT8], [{}, {INT8: [0, 1, 2, 3]}, {INT8: [1, 2]}], [], [],
+    )  # fmt: skip
+    fp32 = times(dict.fromkeys(range(4), 5.0), {})
+    int8 = times(dict.fromkeys(range(4), 2.0), {(OwnerKind.QUANTIZE, 0): 0.5, (OwnerKind.DEQUANTIZE, 4): 0.5})
+    mixed = times({0: 5, 1: 2, 2: 2, 3: 5}, {(OwnerKind.QUANTIZE, 1): 0.1, (OwnerKind.DEQUANTIZE, 3): 0.3})
+
+    def costs(fp32_s: float, int8_s: float, mixed_s: float) -> tuple[float, float]:
+        rows = conversion_costs(plan, [fp32, int8, mixed], [fp32_s, int8_s, mixed_s])
+        by_tensor = {(row.tensor, row.to): row.seconds for row in rows}
+        return by_tensor["ab", INT8], by_tensor["cd", FP32]
+
+    assert costs(20.0, 9.0, 14.4) == pytest.approx((0.1, 0.3))
+    assert costs(20.0, 9.0, 15.2) == pytest.approx((0.3, 0.9))  # 0.8 more, by seconds of kernels
+    # What no kernel accounts for in the models of one precision, units have in mixed ones, too.
+    assert costs(22.0, 9.0, 15.4) == pytest.approx((0.1, 0.3))
+    assert costs(20.0, 9.0, 1.0) == (0.0, 0.0)  # less than its units alone: nothing is cheaper than free
 
 
 @given(

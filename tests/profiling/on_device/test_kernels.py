@@ -143,13 +143,34 @@ def test_without_the_profilers_cost_kernels_fit_into_the_run_and_keep_their_orde
 
 def test_sessions_of_a_model_are_one_at_a_common_pace():
     own = Owner(UNIT, 0)
-    fast = KernelTimes((Kernel("a", "Op", own, 1.0, (1.0, 1.0)), Kernel("b", "Op", own, 4.0, (4.0, 4.0))))
-    slow = KernelTimes((Kernel("a", "Op", own, 3.0, (3.0, 3.0)), Kernel("c", "Op", own, 8.0, (8.0, 8.0))))
+    a, b, c = (own.tag(number) for number in range(3))
+    fast = KernelTimes((Kernel(a, "Op", own, 1.0, (1.0, 1.0)), Kernel(b, "Op", own, 4.0, (4.0, 4.0))))
+    slow = KernelTimes((Kernel(a, "Op", own, 3.0, (3.0, 3.0)), Kernel(c, "Op", own, 8.0, (8.0, 8.0))))
     merged = KernelTimes.merged([fast, slow], [1.0, 0.5])
     seconds = {kernel.name: kernel.seconds for kernel in merged.kernels}
     # What only one session has counts half.
-    assert seconds == pytest.approx({"a": 1.25, "b": 2.0, "c": 2.0})
+    assert seconds == pytest.approx({a: 1.25, b: 2.0, c: 2.0})
     assert merged.kernels[0].runs_s == (1.0, 1.0, 1.5, 1.5)
+
+
+def test_kernels_that_each_session_names_anew_keep_their_owners():
+    switch, unit = Owner(QUANTIZE, 4), Owner(UNIT, 7)
+
+    def session(*rows: tuple[str, str, Owner, float]) -> KernelTimes:
+        return KernelTimes(tuple(Kernel(name, op, owner, s, (s, s)) for name, op, owner, s in rows))
+
+    first = session(
+        ("Reorder", "Reorder", switch, 5.0), ("Transpose", "Transpose", switch, 1.0),
+        ("Reorder_token_1", "Reorder", unit, 0.5), ("Reorder_token_2", "Reorder", unit, 2.0),
+    )  # fmt: skip
+    second = session(
+        ("Reorder_token_2", "Reorder", switch, 5.0), ("Transpose_token_9", "Transpose", switch, 1.0),
+        ("Reorder", "Reorder", unit, 0.5), ("Reorder_token_1", "Reorder", unit, 2.0),
+    )  # fmt: skip
+    merged = KernelTimes.merged([first, second], [1.0, 1.0])
+    assert merged.of(QUANTIZE) == {4: 6.0}
+    assert merged.of(UNIT) == {7: 2.5}
+    assert merged.count == 4
 
 
 def test_one_session_alone_only_changes_its_pace():
