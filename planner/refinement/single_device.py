@@ -58,9 +58,12 @@ def _row(
     exceeded = dict(_exceeded(problem, cost))
     pairs = zip(problem.vertices, choice.options, strict=True)
     units = Counter(vertex.options[o].precision for vertex, o in pairs if not vertex.is_terminal)
+    # A scenario may give some units other precisions.
+    if precision is None or not units.keys() <= {precision.value, Precision.FP32.value}:
+        precision = Precision(next(iter(units))) if len(units) == 1 else None
     yield SingleDevice(
         device=problem.devices[device].name,
-        precision=precision or (Precision(next(iter(units))) if len(units) == 1 else None),
+        precision=precision,
         objective=cost.objective,
         latency_s=cost.latency_s,
         broken=tuple(exceeded),

@@ -16,6 +16,7 @@ from profiling.onnx_io.external_weights import is_large, read_array
 from profiling.onnx_io.extract import SubmodelExtractor
 from profiling.printable_text import first_line
 from profiling.quantization.fake_quantization import TensorRounding, WeightRounding, with_rounded
+from profiling.quantization.qdq_model import QUANTIZED_SUFFIX
 from profiling.runtime.open_session import Runtime, open_session, run_session
 
 # A unit may be so many times as far off as rounding alone makes it, and so many steps of its output more.
@@ -62,8 +63,18 @@ class IsolatedUnits:
 
     def _behind(self, name: str) -> str:
         """Return what readers of a tensor read once it is quantized."""
+        if name not in self.tensors:
+            return name
         dequantized = f"{name}_DequantizeLinear_Output"  # as the tool names it
-        return dequantized if name in self.tensors and dequantized in self.quantized.writer else name
+        if dequantized in self.quantized.writer:
+            return dequantized
+        # Where only nodes in float read it, they read a twin.
+        twins = (
+            node.output[0]
+            for node in self.quantized.model.graph.node
+            if node.op_type == "DequantizeLinear" and node.input[0] == name + QUANTIZED_SUFFIX
+        )
+        return next(twins, name)
 
     def _round(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
         return {n: self.tensors[n].rounded(x) if n in self.tensors else x for n, x in feeds.items()}

@@ -203,7 +203,29 @@ def quantize(
     keep_wide(model, wide)
     in_file = {name for name, one in schemes.items() if one.precision is Precision.INT8_QOPERATOR}
     write_on_integers(model, in_file, types, QUANTIZED_SUFFIX)
-    return with_forms(model, forms)
+    model = with_forms(model, forms)
+    _record_types(model, forms, source, types)
+    return model
+
+
+def _record_types(
+    model: onnx.ModelProto,
+    nodes: Collection[str],
+    source: onnx.ModelProto,
+    types: Mapping[str, onnx.ValueInfoProto],
+) -> None:
+    """Say what some nodes write where the model does not: the tool gives an output's writer another tensor.
+
+    Shape inference knows nothing of operators of the runtime's own domain.
+    """
+    recorded = {value.name for value in (*model.graph.input, *model.graph.value_info, *model.graph.output)}
+    written = {node.name: node.output for node in source.graph.node if node.name in nodes}
+    for node in model.graph.node:
+        for old, new in zip(written.get(node.name, ()), node.output, strict=False):
+            if old in types and new not in recorded:
+                value = model.graph.value_info.add()
+                value.CopyFrom(types[old])
+                value.name = new
 
 
 def _with_corrected_biases(

@@ -57,7 +57,9 @@ def histogram_of(values: Array) -> ValueHistogram:
     counts = np.zeros(BINS, np.int64)
     if not finite.size:
         return ValueHistogram(counts, _LEAST, 0)
-    exponent = max(int(np.frexp(max(-finite.min(), finite.max()))[1]), _LEAST)
+    largest = max(-finite.min(), finite.max())
+    # Zeros alone ask for no width.
+    exponent = max(int(np.frexp(largest)[1]), _LEAST) if largest else _LEAST
     for start in range(0, finite.size, _AT_ONCE):
         part = finite[start : start + _AT_ONCE]
         bins = np.floor(np.ldexp(part, _HALF.bit_length() - 1 - exponent)).astype(np.int64)

@@ -7,6 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from onnx import checker
 from prepared_models import Prepared
+from text_models import make, weight
 
 from planner.deployment.rebuild import quantized_tensors, rebuild
 from planner.deployment.split import split, wired_tensors_of
@@ -37,8 +38,30 @@ def matrices(tmp_path_factory) -> Prepared:
     return Prepared(models.matrices(), tmp_path_factory.mktemp("matrices"), "matrices")
 
 
+@pytest.fixture(scope="session")
+def inner_outputs(tmp_path_factory) -> Prepared:
+    """A model whose inner tensors are outputs, too: the quantization tool gives their writers other names."""
+    text = (
+        "(float[1, 48] x) => (float[1, 32] h, float[1, 8] y) "
+        "{ h = MatMul (x, w) s = Sigmoid (h) y = MatMul (s, v) }"
+    )
+    model = make(text, {"w": weight(48, 32), "v": weight(32, 8)})
+    return Prepared(model, tmp_path_factory.mktemp("inner_outputs"), "inner_outputs")
+
+
+@pytest.mark.parametrize("form", [Precision.WEIGHTS_INT8, Precision.WEIGHTS_INT4, Precision.INT8_DYNAMIC])
+def test_an_output_that_an_operator_of_the_runtime_writes_may_be_quantized(form, inner_outputs):
+    graph = inner_outputs.graph
+    mix = {0: form, 1: Precision.INT8}
+    calibration = inner_outputs.calibration
+    mixed = rebuild(graph, calibration.at(mix), calibration.ranges)
+    for devices in (("a", "a", "a"), ("a", "b", "b")):
+        stages = split(mixed, graph, Placement(devices, "a", "b"))
+        assert [stage.device for stage in stages] == sorted({*devices, "b"})
+
+
 @settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(data=st.data(), name=st.sampled_from(["residual", "branches", "digits", "matrices"]))
+@given(data=st.data(), name=st.sampled_from(["residual", "branches", "digits", "matrices", "inner_outputs"]))
 def test_chained_stages_equal_the_whole_model(request, data, name):
     prepared = request.getfixturevalue(name)
     graph = prepared.graph

@@ -46,6 +46,18 @@ def test_sound_units_are_not_refused(tmp_path):
     assert reasons == {}
 
 
+def test_a_relu_whose_readers_stay_in_float_is_judged_by_what_they_read(tmp_path):
+    # The tool takes the Relu out, as integers have no sign; what reads it in float dequantizes on its own.
+    text = (
+        "(float[8, 32] x) => (float[8, 6] y) "
+        "{ a = MatMul (x, w) r = Relu (a) d = MatMul (r, v) s = Add (d, x) y = MatMul (s, u) }"
+    )
+    model = make(text, {"w": weight(32, 64), "v": weight(64, 32), "u": weight(32, 6)})
+    graph, reasons, _ = checked(model, tmp_path)
+    assert any(unit.quantizable for unit in graph.units)
+    assert reasons == {}
+
+
 def test_what_the_tool_refuses_is_named_with_its_weights(tmp_path):
     text = (
         "(float[1, 8, 6, 6] x) => (float[1, 8, a, b] y) "

@@ -3,7 +3,7 @@ from operator import add
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from profiling.quantization import value_histogram
@@ -24,6 +24,7 @@ def same(one: ValueHistogram, other: ValueHistogram) -> bool:
 
 @settings(deadline=None)
 @given(parts)
+@example([[0.0], [0.25]])
 def test_the_histogram_of_parts_is_that_of_all(lists):
     arrays = [np.array(values, np.float32) for values in lists]
     whole = histogram_of(np.concatenate(arrays))
