@@ -28,15 +28,18 @@ def values_by_name(key: str, by_pattern: Mapping[str, _Value], names: Sequence[s
     >>> values_by_name("placement.pin", {"block/*": "server", "block/a": "phone"}, ["block/a", "block/b"])
     {'block/a': 'phone', 'block/b': 'server'}
     """
+    unknown = [
+        pattern
+        for pattern in by_pattern
+        if pattern not in names and not any(fnmatchcase(name, pattern) for name in names)
+    ]
+    if unknown:
+        raise ScenarioError(f"{key}: nothing is named {_unknown_text(unknown, names)}")
     # Of what is named itself, patterns say nothing; a name such as `a[1]` is no pattern.
     values = {name: value for name, value in by_pattern.items() if name in names}
     for pattern in [pattern for pattern in by_pattern if pattern not in values]:
         value = by_pattern[pattern]
         matched = [name for name in names if fnmatchcase(name, pattern)]
-        if not matched:
-            close = get_close_matches(pattern, names, n=1)
-            hint = f"; did you mean {close[0]!r}?" if close else "; plan inspect --json lists the units"
-            raise ScenarioError(f"{key}: nothing is named {pattern!r}{hint}")
         undecided = [name for name in matched if name not in by_pattern]
         disputed = next((name for name in undecided if values.get(name, value) != value), None)
         if disputed is not None:
@@ -45,3 +48,22 @@ def values_by_name(key: str, by_pattern: Mapping[str, _Value], names: Sequence[s
             )
         values |= dict.fromkeys(undecided, value)
     return values
+
+
+def _unknown_text(unknown: Sequence[str], names: Sequence[str]) -> str:
+    """Return names that there are not, each with the one that was meant, as far as that can be told."""
+    meant = [_meant_by(pattern, names) for pattern in unknown]
+    if len(unknown) == 1:
+        (close,) = meant
+        hint = f"did you mean {close!r}?" if close else "plan inspect --json lists the units"
+        return f"{unknown[0]!r}; {hint}"
+    pairs = zip(unknown, meant, strict=True)
+    listed = [f"{name!r} (did you mean {close!r}?)" if close else repr(name) for name, close in pairs]
+    return f"{', '.join(listed)}; plan inspect --json lists the units"
+
+
+def _meant_by(pattern: str, names: Sequence[str]) -> str:
+    """Return the name that is most like one that there is not; empty if none is like it."""
+    # What a node was fused into is named after it.
+    fused = next((name for name in names if name.startswith(f"{pattern}/")), "")
+    return fused or next(iter(get_close_matches(pattern, names, n=1)), "")

@@ -19,8 +19,9 @@ def simplify_gemms(graph: onnx.GraphProto) -> None:
     """Fold factors of Gemm nodes into constants, and give each a bias of one value per column, in place.
 
     Gemm is alpha * A B + beta * C, with C broadcast to the product's rows and columns. A constant that
-    another node reads as well is copied. A bias that differs between rows is added by a node of its own. What
-    is computed at run time stays.
+    another node reads as well is copied. A bias that differs between rows, or is computed at run time, is
+    added by a node of its own, so that a product with a constant matrix can be quantized. Other products and
+    factors stay.
     """
     editor = _Editor(graph, FreshNames(graph), {init.name: init for init in graph.initializer})
     nodes: list[onnx.NodeProto] = []
@@ -72,6 +73,8 @@ def _simplify_bias(node: onnx.NodeProto, editor: _Editor) -> onnx.NodeProto | No
         _drop_attribute(node, "beta")
         return None
     bias, columns = editor.value(name), _columns(node, editor)
+    if columns is not None and name not in editor.constants and factor == 1:
+        return _split_off(node, name, editor)  # the runtime fuses a product with what is added to it so
     if bias is None or columns is None:
         return None
     scaled = bias * np.float32(factor)
@@ -82,7 +85,11 @@ def _simplify_bias(node: onnx.NodeProto, editor: _Editor) -> onnx.NodeProto | No
         if factor != 1 or bias.shape != (columns,):
             node.input[_BIAS] = editor.add(name, vector)
         return None
-    matrix = editor.add(name, scaled) if factor != 1 else name
+    return _split_off(node, editor.add(name, scaled) if factor != 1 else name, editor)
+
+
+def _split_off(node: onnx.NodeProto, matrix: str, editor: _Editor) -> onnx.NodeProto:
+    """Return the node that adds a matrix to the product in its place."""
     del node.input[_BIAS:]
     total, node.output[0] = node.output[0], editor.fresh.of(f"{node.output[0]}/product")
     return helper.make_node("Add", [node.output[0], matrix], [total], editor.fresh.of(f"{node.name}/bias"))

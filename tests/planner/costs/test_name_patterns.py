@@ -76,3 +76,15 @@ def test_every_name_has_the_value_of_itself_or_of_all_its_patterns(by_pattern):
     else:
         found = values_by_name("k", by_pattern, NAMES)
         assert found == {name: values.pop() for name, values in said.items() if values}
+
+
+def test_all_names_that_there_are_not_are_reported_with_what_was_meant():
+    names = ["dense/MatMulAddFusion", "relu", "conv1"]
+    with pytest.raises(ScenarioError) as raised:
+        values_by_name("key", {"dense": 1, "relo": 2, "conv*": 3, "other": 4}, names)
+    assert str(raised.value) == (
+        "key: nothing is named 'dense' (did you mean 'dense/MatMulAddFusion'?), "
+        "'relo' (did you mean 'relu'?), 'other'; plan inspect --json lists the units"
+    )
+    with pytest.raises(ScenarioError, match="nothing is named 'dense'; did you mean 'dense/MatMulAddFusion'"):
+        values_by_name("key", {"dense": 1}, names)

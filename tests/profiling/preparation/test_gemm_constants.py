@@ -92,6 +92,22 @@ def test_what_is_computed_at_run_time_keeps_its_factor(computed):
     np.testing.assert_allclose(outputs(result, feeds), outputs(source, feeds), rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.parametrize("shape", [(1,), (5,), (4, 1), (4, 5)])
+@pytest.mark.parametrize("alpha", [1.0, 2.0])
+def test_what_is_computed_is_added_to_a_product_with_a_constant_matrix(shape, alpha):
+    constants = {"w": weight(6, 5), "k": weight(*shape)}
+    text = f"(float[4, 6] x) => (float[4, 5] y) {{ b = Neg (k) y = Gemm <alpha = {alpha:f}> (x, w, b) }}"
+    source = make(text, constants)
+    result = simplified(source)
+    assert [node.op_type for node in result.graph.node] == ["Neg", "Gemm", "Add"]
+    assert len(gemms(result)[0].input) == 2
+    (feeds,) = samples_of(source, 1)
+    np.testing.assert_allclose(outputs(result, feeds), outputs(source, feeds), rtol=1e-5, atol=1e-5)
+    # With a computed matrix nothing is won.
+    text = "(float[4, 6] x, float[6, 5] w, float[4, 5] b) => (float[4, 5] y) { y = Gemm (x, w, b) }"
+    assert list(gemms(simplified(make(text, {})))[0].input) == ["x", "w", "b"]
+
+
 def test_a_weight_that_lies_outside_the_model_keeps_its_factor():
     text = "(float[1, 512] x) => (float[1, 600] y) { y = Gemm <alpha = 2.0> (x, w) }"
     source = make(text, {"w": weight(512, 600)})
