@@ -1,5 +1,6 @@
-"""What rules out every placement whatever the limits: missing links, and groups that contradict."""
+"""What rules out every placement whatever the limits: no links, groups and precisions that contradict."""
 
+from collections import defaultdict
 from collections.abc import Collection, Iterator
 from itertools import product
 
@@ -7,7 +8,7 @@ import networkx as nx
 
 from planner.formatting import names_text
 from planner.problem.placement_problem import PlacementProblem
-from planner.problem.tensors import Flow
+from planner.problem.tensors import FLOAT, Flow
 
 _MOST_NAMES = 5  # in a list of a message
 
@@ -17,7 +18,7 @@ def structural_causes(problem: PlacementProblem) -> tuple[str, ...]:
 
     None are found where only several parts together rule them out.
     """
-    return (*_missing_ways(problem), *_group_causes(problem))
+    return (*_missing_ways(problem), *_group_causes(problem), *_kernel_causes(problem))
 
 
 def _missing_ways(problem: PlacementProblem) -> Iterator[str]:
@@ -59,6 +60,47 @@ def _group_causes(problem: PlacementProblem) -> Iterator[str]:
             only = problem.devices[devices.pop()].name
             units = _unit_names(problem, (first, second))
             yield f"units {units} are to be apart, but both can run on {only} only"
+
+
+def _kernel_causes(problem: PlacementProblem) -> Iterator[str]:
+    """Yield units that may have no precision but such as the runtime takes integer kernels for instead.
+
+    It does where all tensors around a unit are integers of one format (formulation.md, family absorb).
+    """
+    flows_around: dict[int, list[Flow]] = defaultdict(list)
+    for flow in problem.flows:
+        for vertex in flow.quantizers:
+            flows_around[vertex].append(flow)
+    for vertex, flows in flows_around.items():
+        asking = [_asking(problem, flow, vertex) for flow in flows]
+        formats = {tensor_format for tensor_format, _ in asking}
+        if len(formats) != 1:
+            continue
+        (tensor_format,) = formats
+        options = problem.vertices[vertex].options
+        if all(problem.forces_kernel(vertex, option, tensor_format) for option in options):
+            own = names_text(sorted({option.precision for option in options}), _MOST_NAMES)
+            others = {neighbour for _, neighbours in asking for neighbour in neighbours}
+            yield (
+                f"unit {problem.vertices[vertex].name!r} is to be in {own}, but all its tensors are "
+                f"{problem.formats[tensor_format].name} for {_unit_names(problem, others)}: the runtime "
+                "would compute it in these integers"
+            )
+
+
+def _asking(problem: PlacementProblem, flow: Flow, vertex: int) -> tuple[int, list[int]]:
+    """Return the one format that others always ask of a tensor, and these; `FLOAT` if there is none."""
+    asking = {
+        other: {option.format for option in problem.vertices[other].options}
+        for other in flow.quantizers
+        if other != vertex
+    }
+    for tensor_format, each in enumerate(problem.formats):
+        others = [other for other, formats in asking.items() if formats == {tensor_format}]
+        # Whoever asks for this one gets it or a coarser one, of which there is none.
+        if others and each.accepts == (tensor_format,):
+            return tensor_format, others
+    return FLOAT, []
 
 
 def _devices(problem: PlacementProblem, vertex: int) -> set[int]:

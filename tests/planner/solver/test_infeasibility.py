@@ -169,3 +169,29 @@ def test_a_cause_names_units_tensors_and_devices():
     assert causes_of(units=on_a, apart=[["u", "v"]]) == (
         "units 'u', 'v' are to be apart, but both can run on a only",
     )
+
+
+def test_a_precision_between_integers_of_which_the_runtime_makes_another_is_a_cause():
+    def units(*precisions: tuple[str, ...]):
+        return [
+            {"name": name, "options": [{"device": "a", "seconds": 1, "precision": one} for one in own]}
+            for name, own in zip("uvw", precisions, strict=True)
+        ]
+
+    both = {"uint8": {"bytes": 1}, "uint16": {"bytes": 2}}
+    tensors = [
+        {"name": f"t{a}", "from": a, "to": [b], "bytes": 4, "formats": both, "quantized_by": [a, b]}
+        for a, b in ("uv", "vw")
+    ]
+
+    def causes(*precisions: tuple[str, ...]):
+        return causes_of(devices=[{"name": "a"}], links=[], tensors=tensors, units=units(*precisions))
+
+    assert causes(("int8",), ("int16",), ("int8",)) == (
+        "unit 'v' is to be in int16, but all its tensors are uint8 for 'u', 'w': the runtime would compute "
+        "it in these integers",
+    )
+    assert causes(("int8",), ("int16", "int8"), ("int8",)) == ()
+    assert causes(("int8",), ("int16",), ("int8", "fp32")) == ()
+    assert causes(("int16",), ("int16",), ("int16",)) == ()
+    assert len(causes(("int16",), ("int8",), ("int16",))) == 2  # at the ends, too
