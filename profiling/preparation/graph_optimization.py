@@ -40,6 +40,7 @@ def fold_constants(model: onnx.ModelProto) -> onnx.ModelProto:
         # The runtime computes halves in float, and puts its casts of weights in when folding is over.
         folded = _optimized(folded)
     _rename_new_constants(folded, model)
+    _restore_node_names(folded.graph, model.graph)
     externalize(folded)
     del folded.graph.value_info[:]  # a constant that came out of folding is listed there, too
     return folded
@@ -61,6 +62,20 @@ def _rename_new_constants(folded: onnx.ModelProto, source: onnx.ModelProto) -> N
     known, fresh = set(names_of(source.graph)), FreshNames(folded.graph)
     added = [init.name for init in folded.graph.initializer if init.name not in known]
     rename_tensors(folded.graph, {name: fresh.of(f"{name}/folded") for name in added})
+
+
+def _restore_node_names(folded: onnx.GraphProto, source: onnx.GraphProto) -> None:
+    """Give what a node was fused into that node's name again, in place: users know it from their file.
+
+    ONNX Runtime names it after the node: `dense/MatMulAddFusion`.
+    """
+    known = {node.name for node in source.node if node.name}
+    taken = {node.name for node in folded.node}
+    for node in folded.node:
+        own = node.name.rpartition("/")[0]
+        if node.name not in known and own in known and own not in taken:
+            node.name = own
+            taken.add(own)
 
 
 def _with_shapes(model: onnx.ModelProto) -> onnx.ModelProto:

@@ -69,3 +69,12 @@ def test_constants_that_folding_adds_have_names_that_the_runtime_does_not_give()
     assert added
     # The runtime's own are a word, with `_token_N` behind it where it is taken.
     assert all("/" in name for name in added)
+
+
+@pytest.mark.parametrize("other", ["bias", "dense/MatMulAddFusion"])
+def test_what_a_node_is_fused_into_has_its_name(other):
+    model = with_weights(_DENSE.replace("[2, 3, 4]", "[3, 4]").replace("[2, 3, 5]", "[3, 5]"))
+    for node, name in zip(model.graph.node, ("dense", other), strict=True):
+        node.name = name
+    (gemm,) = fold_constants(model).graph.node
+    assert (gemm.op_type, gemm.name) == ("Gemm", "dense")
