@@ -1,5 +1,6 @@
 """Where and in which precision each unit can run, and what each of these options costs."""
 
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import product
 from pathlib import Path
@@ -10,6 +11,7 @@ from planner.costs.tensor_formats import TensorFormats, tensor_bytes
 from planner.devices.profile_files import is_cost_table
 from planner.devices.runtime import origin_of
 from planner.errors import ScenarioError
+from planner.formatting import names_text
 from planner.problem.tensors import FLOAT
 from planner.problem.units import Option, Vertex
 from planner.scenario.device_schema import DeviceSpec
@@ -17,6 +19,31 @@ from planner.scenario.schema import Scenario
 from profiling.errors import ProfileError
 from profiling.graph.operator_graph import OperatorGraph
 from profiling.precision import Precision
+
+_MOST_NAMES = 5  # in a list of a message
+
+
+def pattern_exceptions(scenario: Scenario, graph: OperatorGraph) -> Iterator[str]:
+    """Yield a sentence for each precision that a pattern asks for in vain, with the units that stay in fp32.
+
+    Raises
+    ------
+    ScenarioError
+        If a pattern matches no unit.
+    """
+    named = scenario.placement.precision
+    forced = values_by_name("placement.precision", named, [unit.name for unit in graph.units])
+    beyond: dict[Precision, list[str]] = defaultdict(list)
+    for unit in graph.units:
+        precision = forced.get(unit.name)
+        if precision is not None and unit.name not in named and not unit.can_be(precision):
+            beyond[precision].append(repr(unit.name))
+    for precision, units in beyond.items():
+        names = names_text(units, _MOST_NAMES)
+        yield (
+            f"placement.precision: {len(units)} of the units that patterns match cannot be in {precision} "
+            f"and stay as they are: {names}; plan inspect --json says why"
+        )
 
 
 class UnitOptions:

@@ -1,5 +1,6 @@
 """What a plan rests on: a prepared scenario, its measured profiles and noise, and models built on demand."""
 
+import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache, partial
@@ -12,6 +13,7 @@ from planner.costs.device_profiles import profile_devices
 from planner.costs.noise_corrections import FittedNoise
 from planner.costs.noise_profiles import fitted_noise, noise_profiles
 from planner.costs.noise_saturation import NoiseModel, TrialSetup
+from planner.costs.unit_options import pattern_exceptions
 from planner.costs.whole_model import single_device_scenario
 from planner.deployment.build import build
 from planner.deployment.built_models import BuiltModels, VerificationTarget, verification_target
@@ -32,6 +34,8 @@ from profiling.quantization.qdq_model import Scheme
 from profiling.records.profile import FORMAT as PROFILE_FORMAT
 from profiling.records.profile import LatencyProfile, NoiseProfile, Profile
 from profiling.runtime_names import TENSORFLOW
+
+log = logging.getLogger(__name__)
 
 SOLVING = "solving and trying out plans"  # what progress says
 
@@ -161,6 +165,8 @@ def measure_scenario(
         The seconds of every device that is not scaled from another, if they are not to be measured.
     """
     scenario, subject = prepared.scenario, prepared.subject
+    for exception in pattern_exceptions(scenario, subject.graph):
+        log.warning("%s", exception)
     latency = profile_devices(prepared, progress) if known is None else known
     noise = noise_profiles(scenario, subject, prepared.calibrations, progress)
     costs = _costs(prepared, latency, noise)

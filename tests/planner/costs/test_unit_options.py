@@ -6,7 +6,7 @@ from made_records import SCENARIO
 
 from planner.costs.device_costs import DeviceCosts
 from planner.costs.tensor_formats import TensorFormats
-from planner.costs.unit_options import UnitOptions
+from planner.costs.unit_options import UnitOptions, pattern_exceptions
 from planner.errors import ScenarioError
 from planner.problem.units import Option
 from planner.scenario.loader import parse_scenario
@@ -128,6 +128,22 @@ def test_a_pattern_of_a_precision_takes_the_units_that_can(residual):
     given = changed(residual.graph, 0, obstacle="quantized already", quantized=True)
     vertices = options_of(given, ["fp32"], EVERY, precision={"*": "int8"}).vertices()
     assert ways(vertices[0]) == [(1, "fp32")]
+
+
+def test_units_that_cannot_be_as_a_pattern_says_are_named(residual):
+    first, second, third, *_ = (unit.name for unit in residual.graph.units)
+    graph = changed(residual.graph, 0, obstacle="why")
+    graph = changed(changed(graph, 1, refused={INT8: "why"}), 2, obstacle="why")
+
+    def told(**precision: str) -> list[str]:
+        content = SCENARIO | {"precisions": EVERY, "placement": {"precision": precision}}
+        return list(pattern_exceptions(parse_scenario(json.dumps(content).encode()), graph))
+
+    assert told() == told(**{"*": "fp32"}) == told(**{second: "int16"}) == []
+    assert told(**{"*": "int8", third: "fp32"}) == [
+        "placement.precision: 2 of the units that patterns match cannot be in int8 and stay as they are: "
+        f"{first!r}, {second!r}; plan inspect --json says why"
+    ]
 
 
 def test_seconds_that_a_profile_lacks_are_told_with_what_measures_them(residual):
