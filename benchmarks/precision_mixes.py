@@ -17,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 from bars import Bar, bars_table, circumstances
+from precision_profiles import MODELS
 from prediction import scenario_of
 from ranges import scenario_with
 from rich.console import Console
@@ -39,7 +40,6 @@ from profiling.graph.unit_graph import ModelGraph
 from profiling.precision import OFFERED, Precision, Wire
 from profiling.runtime.open_session import open_session, run_samples
 
-MODELS = ("mobilenetv2", "mobilenetv1", "resnet56", "kwt1", "yolox")
 _SAMPLES = 2  # that a chain and the whole answer
 _LEAST = 3  # precisions that a model is to hold, fp32 apart
 _FIRST, _SECOND = "first", "second"

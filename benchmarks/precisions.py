@@ -53,7 +53,7 @@ from precision_bars import (
     Shown,
     bars,
 )
-from precision_profiles import TWO, planned_alone, timed_profiles
+from precision_profiles import MODELS, TWO, planned_alone, timed_profiles
 from rich.console import Console
 from tensor_overrides import with_wide_tensors
 
@@ -63,7 +63,6 @@ from planner.refinement.measured_scenario import MeasuredScenario
 from planner.scenario.budget_schema import BudgetSpec
 from profiling.precision import OFFERED, Precision
 
-MODELS = ("mobilenetv2", "mobilenetv1", "resnet56", "kwt1", "yolox")
 _ALTERNATING = (Precision.INT8, Precision.INT8_DYNAMIC, Precision.FP32)
 _BLOCK = 20  # units
 _IN_TURN = "in turn"

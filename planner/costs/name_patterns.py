@@ -64,6 +64,6 @@ def _unknown_text(unknown: Sequence[str], names: Sequence[str]) -> str:
 
 def _meant_by(pattern: str, names: Sequence[str]) -> str:
     """Return the name that is most like one that there is not; empty if none is like it."""
-    # What a node was fused into is named after it.
-    fused = next((name for name in names if name.startswith(f"{pattern}/")), "")
-    return fused or next(iter(get_close_matches(pattern, names, n=1)), "")
+    # What was made of a node is named after it.
+    made = next((name for name in names if name.startswith(f"{pattern}/")), "")
+    return made or next(iter(get_close_matches(pattern, names, n=1)), "")
