@@ -14,7 +14,7 @@ from planner.hosts.on_host.network import Network, Outcome, Reply
 
 # Two at once: the next message is on its way while the acceptance of the one before comes back.
 _AT_ONCE = 2
-_EARLIER_S, _EARLIER = 0.2, 0.1
+_EARLIER_S, _EARLIER = 1.0, 0.1
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.05, 1.0
 
 
