@@ -13,7 +13,7 @@ _MOST_CONTENDED = 0.25
 _OF_DEVIATION = 1.25  # a median errs by so many times what a mean does
 _OF_ONE = 0.03  # where a session's memory lies makes a few percent
 _LEAST_SESSIONS, _LEAST_SESSIONS_OF_LARGE, _MOST_SESSIONS, _CLOSE = 3, 2, 7, 0.01
-_TIMED_S, _LEAST_ROUNDS, MOST_ROUNDS = 0.4, 8, 100
+_TIMED_S, _LEAST_ROUNDS, MOST_ROUNDS = 0.25, 8, 100
 _LARGE_S, _FEWEST_ROUNDS = 2.0, 2
 _SLOW_S = 1.0
 _MOST_DIVIDED, _ROUNDS_OF_SESSION = 5, 4
@@ -94,7 +94,7 @@ def are_enough(sessions: Sequence[float], run_s: float = 0.0, taken: int = 0) ->
 
 
 def sufficient_rounds(run_s: float) -> int:
-    """Return how often to time what takes so many seconds: as often as fits into 0.4 s, 8 to 100 times.
+    """Return how often to time what takes so many seconds: as often as fits into 0.25 s, 8 to 100 times.
 
     Small models need many rounds, since a few microseconds make a percent. Large ones can do with few: what
     takes longer than a quarter of a second is timed as often as fits into 2 s, at least twice.

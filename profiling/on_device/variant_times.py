@@ -138,7 +138,9 @@ def _traced(rounds: Rounds, clock: RunClock) -> TracedRuns:
 
     Where hardly a round is warm, each kernel is warm in other runs: all of them count.
     """
-    taken = len(rounds.taken)
+    calls = rounds.calls_of(SESSION)
+    taken = calls[-1] + 1
     if rounds.are_warm or clock.kind != CPU:
-        return TracedRuns(taken, rounds.kept[SESSION], interruptions_of(rounds.of(SESSION), clock))
-    return TracedRuns(taken, range(taken), interruptions_of(rounds.all_of(SESSION), clock, cools_caches=True))
+        kept = [calls[number] for number in rounds.kept[SESSION]]
+        return TracedRuns(taken, kept, interruptions_of(rounds.of(SESSION), clock))
+    return TracedRuns(taken, calls, interruptions_of(rounds.all_of(SESSION), clock, cools_caches=True))
