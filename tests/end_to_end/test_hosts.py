@@ -168,7 +168,7 @@ def test_a_stage_that_is_slower_than_the_deadline_is_reported_in_time(tmp_path):
         with RequestClient(running.folder, 0.15) as client:
             began = time.monotonic()
             reason(client)
-            assert time.monotonic() - began < 2.5
+            assert time.monotonic() - began < _LONG_S / 4
             # Nothing is kept of it, and the host goes on.
             wait_until(lambda: client.status("camera").open == client.status("server").open == 0)
 
@@ -234,7 +234,7 @@ def test_a_link_that_lets_nothing_through_is_noticed_and_used_again(linked, expe
         relay.stall()
         began = time.monotonic()
         reason(client)
-        assert time.monotonic() - began < 4
+        assert time.monotonic() - began < _LONG_S / 4
     relay.mend()
     with RequestClient(running.folder, _LONG_S) as client:
         check_answers(client, expected)
