@@ -9,6 +9,7 @@ noise_corrections: what sources of noise count for in company, other than alone
 noise_profiles: noise of tensors, units and mixed models, measured once on a few samples
 noise_saturation: from summed noise to noise at the outputs, which saturates
 own_cost_table: a device's own seconds, from a CSV table, as its profile
+placement_names: whether a graph has all that a scenario's placement names
 resource_budgets: budgets as limits, with the unit of each, but for those on errors
 tensor_flows: how each tensor of a graph moves between devices and formats, and what that costs
 tensor_formats: the formats in which the devices of a scenario quantize tensors

@@ -13,6 +13,7 @@ from planner.costs.device_profiles import profile_devices
 from planner.costs.noise_corrections import FittedNoise
 from planner.costs.noise_profiles import fitted_noise, noise_profiles
 from planner.costs.noise_saturation import NoiseModel, TrialSetup
+from planner.costs.placement_names import check_placement_names
 from planner.costs.unit_options import pattern_exceptions
 from planner.costs.whole_model import single_device_scenario
 from planner.deployment.build import build
@@ -163,8 +164,14 @@ def measure_scenario(
     ----------
     known
         The seconds of every device that is not scaled from another, if they are not to be measured.
+
+    Raises
+    ------
+    ScenarioError
+        If the placement names what the model does not have.
     """
     scenario, subject = prepared.scenario, prepared.subject
+    check_placement_names(scenario, prepared.models.graph)
     for exception in pattern_exceptions(scenario, subject.graph):
         log.warning("%s", exception)
     latency = profile_devices(prepared, progress) if known is None else known
