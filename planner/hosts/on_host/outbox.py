@@ -18,6 +18,11 @@ _EARLIER_S, _EARLIER = 1.0, 0.1
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.05, 1.0
 
 
+def earlier(deadline: float) -> float:
+    """Return when who is further on gives up, so that it can still say why; both by `time.monotonic()`."""
+    return deadline - min(_EARLIER_S, _EARLIER * (deadline - time.monotonic()))
+
+
 @dataclass(frozen=True)
 class Outgoing:
     """A message for a neighbour.
@@ -37,9 +42,7 @@ class Outgoing:
         """Return the header with the seconds that are left when it is sent."""
         if isinstance(self.header, Failure):
             return failure_bytes(self.header)
-        left_s = self.deadline - time.monotonic()
-        # Who is further on gives up a little earlier, so that it can still say why.
-        left_s -= min(_EARLIER_S, _EARLIER * left_s)
+        left_s = earlier(self.deadline) - time.monotonic()
         return header_bytes(replace(self.header, left_s=left_s))
 
 

@@ -48,7 +48,7 @@ from planner.hosts.on_host.network import (
     Network,
     Outcome,
 )
-from planner.hosts.on_host.outbox import Outbox, Outgoing, Sent
+from planner.hosts.on_host.outbox import Outbox, Outgoing, Sent, earlier
 from planner.hosts.requests.plan_watch import PlanWatch
 from planner.hosts.requests.request_events import Event, ToldRequests, named_events
 from planner.hosts.routing import spec_of, tensor_numbers
@@ -229,11 +229,13 @@ class RequestClient:
         pending.outputs.clear()
         self._pending[pending.name] = pending
         self._told.expect(pending.name)
+        # The outbox gives up before the request ends, and says whom it did not reach.
+        deadline = earlier(pending.deadline)
         for port in self.manifests[pending.plan].inputs:
             number = self._numbers[pending.plan][port.name]
             header = TensorHeader(pending.name, pending.plan, number, 0.0)
             payload = tensor_bytes(pending.feeds[port.name])
-            self._outbox.put(Outgoing(TENSOR, header, payload, pending.deadline))
+            self._outbox.put(Outgoing(TENSOR, header, payload, deadline))
 
     def _take(self, message: Incoming) -> None:
         try:
