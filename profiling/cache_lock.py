@@ -17,6 +17,7 @@ PROCESS_PREFIX = "scratch-"
 LOCK = "lock"
 _STALE_S = 3600.0
 _LOCK_WAIT_S = 60.0  # longer than it takes to remove everything; whoever holds the lock may be stopped
+_FOREVER = -1.0
 _BEGAN = "began"
 
 log = logging.getLogger(__name__)
@@ -29,6 +30,23 @@ def locked(cache: Path) -> Iterator[None]:
         lock = _Lock(cache / LOCK, _LOCK_WAIT_S)
     except _HeldError:
         log.warning("%s is locked by another process for %g s: going on", cache, _LOCK_WAIT_S)
+        yield
+        return
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+@contextlib.contextmanager
+def one_at_a_time(path: Path) -> Iterator[None]:
+    """Let processes into the block one after another, by a lock on a file; each waits for the one before.
+
+    Where the file system has no locks nobody waits.
+    """
+    try:
+        lock = _Lock(path, _FOREVER)
+    except OSError:
         yield
         return
     try:

@@ -8,6 +8,7 @@ import msgspec
 from planner.devices.quantization_schemes import trial_level
 from planner.inputs.calibrated_model import CalibratedModel
 from planner.scenario.schema import Scenario
+from profiling.cache_lock import one_at_a_time
 from profiling.on_device.create_session import Optimization
 from profiling.on_device.processor import cpu_description
 from profiling.precision import Precision
@@ -17,6 +18,7 @@ from profiling.quantization.qdq_model import Scheme
 from profiling.records.cache import EntryKind, cached, entry_path
 from profiling.runtime.crash_journal import SUFFIX, CrashJournal
 
+_LOCK_SUFFIX = ".lock"
 _SAMPLES = 2  # that each unit is tried out on
 
 
@@ -60,10 +62,12 @@ def _refused(subject: CalibratedModel, calibration: Calibration, level: Optimiza
         runtime=subject.model.runtime_version,
         processor=cpu_description(),
     )
-    journal = CrashJournal(path.with_suffix(SUFFIX))
 
     def make() -> RefusedUnits:
         samples = list(subject.calibration.spread(_SAMPLES).samples)
+        journal = CrashJournal(path.with_suffix(SUFFIX))
         return RefusedUnits(subject.model.refused_units(calibration, samples, level, journal))
 
-    return dict(cached(path, RefusedUnits, make).reasons)
+    # What another process tries out right now is no death.
+    with one_at_a_time(path.with_suffix(_LOCK_SUFFIX)):
+        return dict(cached(path, RefusedUnits, make).reasons)
