@@ -179,7 +179,11 @@ def _compared(
     rows = [
         row
         if row.plan is None
-        else replace(row, too_few_samples=points.too_few_samples(row.budgets, plans.chosen[row.plan]))
+        else replace(
+            row,
+            too_few_samples=points.too_few_samples(row.budgets, plans.chosen[row.plan]),
+            held_back_verdicts=points.held_back_verdicts(row.budgets, plans.chosen[row.plan]),
+        )
         for row in rows
     ]
     plan_set: PlanSet | None = None

@@ -5,7 +5,7 @@ import msgspec
 from planner.comparison.fleet.fleet_records import FleetPlans
 from planner.devices.tried_precisions import TriedPrecision
 from planner.json_record import Record
-from planner.plan.plan_record import Cut, Measured, NoisyCosts, TooFewSamples
+from planner.plan.plan_record import BudgetVerdict, Cut, Measured, NoisyCosts, TooFewSamples
 from profiling.precision import Precision
 
 FORMAT = 2
@@ -98,6 +98,9 @@ class Row(Record, frozen=True, kw_only=True):
         Error budgets that the plan breaks on the evaluation data.
     too_few_samples
         What the held-back samples and, of a plan that was tried out, the evaluation samples do not tell.
+    held_back_verdicts, budget_verdicts
+        Whether the plan keeps each error budget on the held-back samples, and on the evaluation data, if it
+        was tried out; how sure that is, and where other samples as many would put it.
     """
 
     bandwidth: float | None
@@ -115,6 +118,8 @@ class Row(Record, frozen=True, kw_only=True):
     baseline_measured_s: float | None = None
     broken: tuple[str, ...] = ()
     too_few_samples: tuple[TooFewSamples, ...] = ()
+    held_back_verdicts: tuple[BudgetVerdict, ...] = ()
+    budget_verdicts: tuple[BudgetVerdict, ...] = ()
 
 
 class ParetoPoint(Record, frozen=True, kw_only=True):

@@ -12,7 +12,8 @@ from planner.deployment.built_models import BuiltModels, verification_target
 from planner.devices.runtime import origin_of, runtime_of
 from planner.metrics.scenario_metric import metric_fingerprint
 from planner.plan.configuration import Configuration
-from planner.plan.plan_record import Measured
+from planner.plan.plan_record import BudgetVerdict, Measured
+from planner.verification.budget_margins import budget_verdicts
 from planner.verification.error_budgets import broken_budgets
 from planner.verification.sample_size import too_few_evaluated
 from planner.verification.time_side_by_side import TimedStage, time_side_by_side
@@ -55,11 +56,13 @@ def add_measurements(
 ) -> Row:
     """Return a row with its plan's and its best baseline's measured latency, and the budgets that break."""
     broken: tuple[str, ...] = ()
+    verdicts: tuple[BudgetVerdict, ...] = ()
     too_few = row.too_few_samples
     trial = None if row.plan is None else plans[row.plan].trial
     if trial is not None and trial.measured is not None:
         budget = with_budgets(points.basis.scenario, row.budgets).budget
         too_few = (*too_few, *too_few_evaluated(budget, trial.measured))
+        verdicts = budget_verdicts(budget, trial.measured)
         broken = tuple(
             f"{name} is {value:.6g}, budget {limit:.6g}"
             for name, limit, value in broken_budgets(budget, trial.measured)
@@ -70,6 +73,7 @@ def add_measurements(
         baseline_measured_s=_measured_s(rivals, row.baseline_plan, row.bandwidth),
         broken=broken,
         too_few_samples=too_few,
+        budget_verdicts=verdicts,
     )
 
 

@@ -11,7 +11,7 @@ import onnxruntime as ort
 from planner.comparison.bandwidth_values import Bandwidths
 from planner.metrics.scenario_metric import metric_fingerprint
 from planner.plan.configuration import Configuration
-from planner.plan.plan_record import Metrics, TooFewSamples
+from planner.plan.plan_record import BudgetVerdict, Metrics, TooFewSamples
 from planner.problem.placement_problem import PlacementProblem
 from planner.problem.quantities import CostMetric, Quantity
 from planner.refinement.measured_scenario import MeasuredScenario
@@ -19,6 +19,7 @@ from planner.refinement.noise_limit_search import SearchState, reduction_factor
 from planner.refinement.planning_problem import PlanningProblem
 from planner.scenario.loader import dump_scenario
 from planner.scenario.schema import Scenario
+from planner.verification.budget_margins import budget_verdicts
 from planner.verification.error_budgets import doubtful_budgets, has_error_budget
 from planner.verification.sample_size import too_few_to_tell
 from profiling.on_device.processor import cpu_description
@@ -131,6 +132,13 @@ class SweepPoints:
         """Return what the held-back samples do not tell of a plan under some budgets."""
         budget = with_budgets(self.basis.scenario, budgets).budget
         return too_few_to_tell(budget, self._held_back(chosen)) if has_error_budget(budget) else ()
+
+    def held_back_verdicts(
+        self, budgets: Mapping[str, float], chosen: Configuration
+    ) -> tuple[BudgetVerdict, ...]:
+        """Return whether a plan keeps some error budgets on the held-back samples, and how sure that is."""
+        budget = with_budgets(self.basis.scenario, budgets).budget
+        return budget_verdicts(budget, self._held_back(chosen)) if has_error_budget(budget) else ()
 
     def _held_back(self, chosen: Configuration) -> Metrics:
         """Return the errors of a plan on held-back data, from the cache where they are known."""

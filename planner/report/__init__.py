@@ -1,6 +1,6 @@
 """What people read: terminal tables, figures, HTML pages.
 
-budget_rows: budgets of a plan as rows of its page
+budget_rows: budgets as rows of a page
 comparison_html: the page of a comparison
 device_diagram: devices and links of a plan as boxes of a page
 feasible_text: why a plan is called feasible, not optimal, in words

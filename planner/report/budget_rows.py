@@ -1,12 +1,19 @@
-"""Budgets of a plan as rows of its page: the limit, what the plan has, how much is left, how sure that is."""
+"""Budgets as rows of a page: the limit, what a plan has, how much is left, how sure that is."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
+from planner.comparison.comparison_record import Row
 from planner.plan.plan_record import BudgetVerdict, Measured, Plan
 from planner.report.html_page import Cells
 from planner.report.html_values import FormattedValues
 from planner.scenario.schema import Scenario
-from planner.verification.budget_margins import plan_verdicts, verdict_clause
+from planner.verification.budget_margins import (
+    budget_value_text,
+    budget_verdicts,
+    interval_text,
+    plan_verdicts,
+    verdict_clause,
+)
 
 HEAD = (
     ("budget", ""),
@@ -16,6 +23,15 @@ HEAD = (
     ("on all such samples (95 %)", "n"),
     ("how sure that is", ""),
 )
+_VERDICT_HEAD = (
+    ("budget", ""),
+    ("limit", "n"),
+    ("these samples", "n"),
+    ("all such samples (95 %)", "n"),
+    ("how sure that is", ""),
+)
+ROUND_HEAD = (("plan", "n"), *_VERDICT_HEAD)
+COMPARED_HEAD = (("plan", "n"), ("samples", "n"), *_VERDICT_HEAD)
 # Budgets by name, of a device or a link: in words, unit, its factor, how the plan's value is rounded, where.
 _BUDGETS_OF = {
     "memory_mib": ("memory of", "MiB", 2.0**20, "size", "memory_bytes"),
@@ -58,7 +74,7 @@ def budget_rows(scenario: Scenario, plan: Plan, formatted: FormattedValues) -> I
             if path
             else "",
             "" if value is None else _left_text(key, limit * factor, value),
-            _interval_text(margin, style),
+            "" if margin is None else interval_text(margin),
             "" if margin is None else verdict_clause(margin),
         )
 
@@ -77,13 +93,6 @@ def _drop_text(margin: BudgetVerdict, measured: Measured) -> str:
     if measured.accuracy is None:
         return f"{margin.value:.4f} of the answers changed"
     return f"{margin.value:.4f} ({100 * margin.value:.2f} points)"
-
-
-def _interval_text(margin: BudgetVerdict | None, style: str) -> str:
-    if margin is None or margin.low is None or margin.high is None:
-        return ""
-    low, high = margin.low, margin.high
-    return f"{low:.2%} to {high:.2%}" if style == "percent" else f"{low:.4f} to {high:.4f}"
 
 
 def _left_text(key: str, limit: float, value: float) -> str:
@@ -119,3 +128,32 @@ def _rows_of(
             "",
             "",
         )
+
+
+def round_rows(scenario: Scenario, plan: Plan) -> Iterator[Cells]:
+    """Yield what held-back samples say of each plan that was tried out on them, budget by budget."""
+    for n, tried in enumerate(plan.rounds):
+        name = f"{n + 1}, delivered" if tried.delivered else n + 1
+        for verdict in budget_verdicts(scenario.budget, tried.held_back):
+            yield name, *_verdict_cells(verdict)
+
+
+def compared_rows(rows: Sequence[Row]) -> Iterator[Cells]:
+    """Yield each verdict on a plan of a comparison once, however many bandwidths it is best at."""
+    yield from dict.fromkeys(cells for row in rows for cells in _row_cells(row))
+
+
+def _row_cells(row: Row) -> Iterator[tuple[int | str | None, ...]]:
+    for kind, verdicts in (("held back", row.held_back_verdicts), ("evaluation", row.budget_verdicts)):
+        for verdict in verdicts:
+            yield row.plan, f"{verdict.samples} {kind}", *_verdict_cells(verdict)
+
+
+def _verdict_cells(verdict: BudgetVerdict) -> tuple[str, ...]:
+    return (
+        verdict.budget,
+        f"{'at least' if verdict.budget == 'top1_agreement' else 'at most'} {verdict.limit:g}",
+        budget_value_text(verdict.budget, verdict.value),
+        interval_text(verdict),
+        verdict_clause(verdict),
+    )

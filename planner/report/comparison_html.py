@@ -17,6 +17,7 @@ from planner.comparison.comparison_record import (
 )
 from planner.devices.tried_precisions import tried_precisions_text
 from planner.formatting import AXES, counted, three_digits, time_text
+from planner.report.budget_rows import COMPARED_HEAD, compared_rows
 from planner.report.figure_style import inline_svg
 from planner.report.figures import draw_front, draw_latency, draw_shares
 from planner.report.graph_drawing import PlacedGraph, graph_drawing
@@ -155,6 +156,8 @@ def comparison_page(
         held_lead=_plan_set_lead(comparison, formatted),
         fleet=list(_fleet_rows(comparison, formatted)),
         trials=list(_measurement_rows(comparison, formatted)),
+        verdict_head=COMPARED_HEAD,
+        verdicts=list(compared_rows(comparison.rows)),
         judged=[(name, "n") for name in judged_by(comparison)],
         graphs=[(heading, figure) for _, heading, figure in graphs],
         left_out=left_out,

@@ -14,7 +14,7 @@ from planner.devices.cost_origins import cost_origins_text, costs_name
 from planner.devices.tried_precisions import tried_precisions_text
 from planner.formatting import short_name, size_text
 from planner.plan.plan_record import CODED, Measured, Plan, Predicted
-from planner.report.budget_rows import HEAD, budget_rows
+from planner.report.budget_rows import HEAD, ROUND_HEAD, budget_rows, round_rows
 from planner.report.device_diagram import device_diagram, format_change_text
 from planner.report.feasible_text import why_feasible
 from planner.report.figure_style import LINKS, colours_of
@@ -109,6 +109,8 @@ def plan_page(plan: Plan, graph: OperatorGraph) -> str:
             )
             for n in range(len(plan.loop))
         ],
+        round_head=ROUND_HEAD,
+        rounds=list(round_rows(scenario, plan)),
         percentiles=list(_percentile_rows(plan, formatted)),
         files=(*_FILES, *_FILES_OF[scenario.runtime], *(("whole/",) if len(scenario.runtimes) > 1 else ())),
         units=[

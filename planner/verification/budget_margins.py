@@ -33,6 +33,7 @@ _MOST_TIMES = 1e4  # the samples: more are no advice
 _DOUBLINGS = 40  # halvings of the span in which their number is sought
 _ALL_BUT = 0.999  # a certainty that is told as "more than"
 _ONE_DECIMAL = 0.99
+_OPEN = 10.0  # times a noise: an upper end beyond that is none
 _ROUNDING = 1e-6
 
 
@@ -241,6 +242,36 @@ def verdict_clause(verdict: BudgetVerdict) -> str:
         else f"about {more} more samples would say"
     )
     return f"{word}, but with {told} certainty: {advice}"
+
+
+def interval_text(verdict: BudgetVerdict) -> str:
+    """Return between what the value of all such samples lies with 95 % confidence; "" where nobody knows.
+
+    Examples
+    --------
+    >>> one = BudgetVerdict(budget="noise_relative_rms", limit=0.02, value=0.01, kept=True, samples=8)
+    >>> interval_text(msgspec.structs.replace(one, low=0.009, high=0.012))
+    '0.0090 to 0.0120'
+    >>> interval_text(msgspec.structs.replace(one, low=0.004, high=3e4))
+    '0.0040 or more'
+    """
+    if verdict.low is None or verdict.high is None:
+        return ""
+    low, high = (budget_value_text(verdict.budget, end) for end in (verdict.low, verdict.high))
+    # Some samples limit noise from below alone.
+    is_open = verdict.budget == "noise_relative_rms" and verdict.high > _OPEN * verdict.value
+    return f"{low} or more" if is_open else f"{low} to {high}"
+
+
+def budget_value_text(budget: str, value: float) -> str:
+    """Return the value of an error budget as people read it.
+
+    Examples
+    --------
+    >>> budget_value_text("top1_agreement", 0.985), budget_value_text("accuracy_drop", 0.01)
+    ('98.50%', '0.0100')
+    """
+    return f"{value:.2%}" if budget == "top1_agreement" else f"{value:.4f}"
 
 
 def certainty_text(certainty: float) -> str:

@@ -19,7 +19,13 @@ from planner.refinement.outcome import ModelsOutcome, Outcome
 from planner.report.feasible_text import title_status, why_feasible
 from planner.report.tables.table_style import line, new_table
 from planner.scenario.loader import parse_scenario
-from planner.verification.budget_margins import larger_error_text, plan_verdicts, verdict_clause
+from planner.verification.budget_margins import (
+    budget_value_text,
+    interval_text,
+    larger_error_text,
+    plan_verdicts,
+    verdict_clause,
+)
 from planner.verification.cost_doubt import cost_doubt_text
 from planner.verification.noisy_costs import noisy_costs_text, of_costs_text
 from planner.verification.sample_size import few_sample_texts, samples_note_text, too_few_text
@@ -275,9 +281,10 @@ def _budget_lines(plan: Plan) -> Iterator[str]:
 
 
 def _verdict_line(verdict: BudgetVerdict) -> str:
-    text = f"{verdict.budget} is {verdict.value:.4f}, limit {verdict.limit:g}"
-    if verdict.low is not None and verdict.high is not None:
-        text += f"; on all such samples {verdict.low:.4f} to {verdict.high:.4f} (95 % confidence)"
+    value = budget_value_text(verdict.budget, verdict.value)
+    text = f"{verdict.budget} is {value}, limit {verdict.limit:g}"
+    if interval := interval_text(verdict):
+        text += f"; on all such samples {interval} (95 % confidence)"
     return f"{text}: {verdict_clause(verdict)}"
 
 

@@ -88,7 +88,26 @@ def test_what_held_back_samples_do_not_tell_of_a_plan_is_told(basis, monkeypatch
     (few,) = points.too_few_samples({"metric_drop": 0.02}, chosen)
     assert (few.budget, few.data, few.samples, few.needed) == ("metric_drop", "calibration", 8, 84)
     assert points.too_few_samples({"metric_drop": 0.05}, chosen) == ()
-    assert seen == [chosen, chosen]
+    of_noise, verdict = points.held_back_verdicts({"metric_drop": 0.02}, chosen)
+    assert (of_noise.budget, of_noise.limit, of_noise.value) == ("noise_relative_rms", 0.1, 0.1)
+    assert (verdict.value, verdict.kept) == (pytest.approx(0.01), True)
+    assert verdict.low < 0.01 < 0.02 < verdict.high
+    assert verdict.certainty < 0.95
+    assert seen == [chosen] * 3
+
+
+def test_rows_say_how_sure_it_is_that_a_tried_out_plan_keeps_its_budgets(basis, measured):
+    points, _, _, lines, rival_lines, _ = measured
+    row = Row(bandwidth=None, budgets={}, status="optimal", plan=0, objective=1.0, bound=1.0)
+    untried = [msgspec.structs.replace(line, trial=None) for line in lines]
+    assert add_measurements(row, points, untried, rival_lines).budget_verdicts == ()
+    noise = lines[0].trial.measured.noise_relative_rms
+    for factor, is_kept in ((1.5, True), (0.7, False)):
+        limited = msgspec.structs.replace(row, budgets={"noise_relative_rms": factor * noise})
+        added = add_measurements(limited, points, lines, rival_lines)
+        (verdict,) = added.budget_verdicts
+        assert (verdict.value, verdict.kept, bool(added.broken)) == (noise, is_kept, not is_kept)
+        assert verdict.low <= noise <= verdict.high
 
 
 def test_errors_are_those_of_the_models_that_are_built(basis, measured):

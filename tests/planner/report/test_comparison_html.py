@@ -8,6 +8,7 @@ import pytest
 from made_records import SCENARIO, made_comparison, made_fleet
 
 from planner.comparison.comparison_record import BestPlanRange, ParetoFront
+from planner.plan.plan_record import BudgetVerdict
 from planner.report.comparison_html import comparison_figures, comparison_page
 from planner.scenario.loader import parse_scenario
 
@@ -103,6 +104,30 @@ def test_the_page_has_the_terminals_kinds_of_baselines_and_every_baseline_by_nam
     names = ["all on camera", "minimum fp32 cut", "quantize, then split", "one device"]
     assert every[0] == ["Mbit/s", *names, "one device, mixed precision"]
     assert every[1] == ["0.4", "43.30 ms", "51.10 ms", "none", "43.00 ms", "42.10 ms"]
+
+
+def test_each_verdict_on_a_plan_stands_there_once(residual):
+    verdict = BudgetVerdict(
+        budget="accuracy_drop",
+        limit=0.02,
+        value=0.01,
+        kept=True,
+        certainty=0.971,
+        low=-0.004,
+        high=0.019,
+        samples=60,
+    )
+    evaluated = replaced(verdict, samples=400, certainty=0.9995)
+    rows = tuple(
+        replaced(row, plan=1, held_back_verdicts=(verdict,), budget_verdicts=(evaluated,))
+        for row in made_comparison().rows[:2]
+    )
+    value = ["accuracy_drop", "at most 0.02", "0.0100", "-0.0040 to 0.0190"]
+    assert rows_of(page_of(residual, made_comparison(rows=rows)), "of the error budgets")[1:] == [
+        ["1", "60 held back", *value, "kept with 97 % certainty"],
+        ["1", "400 evaluation", *value, "kept with more than 99.9 % certainty"],
+    ]
+    assert "of the error budgets of" not in page_of(residual, made_comparison())
 
 
 def test_plans_to_hold_have_ranges_in_words(residual):

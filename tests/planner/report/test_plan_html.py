@@ -7,8 +7,9 @@ import pytest
 from made_records import CUT, MEASURED, PREDICTED, SCENARIO, made_plan
 
 from planner.formatting import size_text
-from planner.plan.plan_record import CostDoubt, NoisyCosts, WireFormat
+from planner.plan.plan_record import CostDoubt, Metrics, NoisyCosts, Round, WireFormat
 from planner.report.plan_html import plan_page
+from planner.verification.noise_bootstrap import LEVELS
 
 BUDGETS = {
     "noise_relative_rms": 0.05,
@@ -53,6 +54,35 @@ def test_each_number_of_the_page_is_the_records(residual):
         for step in json.loads(html.unescape(path)):
             own = own[step]
         assert json.loads(html.unescape(value)) == own
+
+
+def test_each_plan_tried_out_on_held_back_samples_has_an_interval(residual):
+    held_back = Metrics(
+        noise_relative_rms=0.06,
+        noise_quantiles=tuple(0.05 + 0.001 * n for n in range(len(LEVELS))),
+        max_abs_error=0.3,
+        top1_agreement=0.98,
+        accuracy=None,
+        accuracy_fp32=None,
+        samples=50,
+    )
+    tried = [
+        Round(
+            noise_budget_rms=limit, predicted_noise_rms=limit, latency_s=0.2, held_back=held_back, broken=()
+        )
+        for limit in (0.05, 0.03)
+    ]
+    rounds = (tried[0], msgspec.structs.replace(tried[1], delivered=True))
+    budget = {"noise_relative_rms": 0.055, "top1_agreement": 0.5}
+    rows = rows_of(page_of(residual, budget, rounds=rounds), "has held back")[1:]
+    assert [row[0] for row in rows] == ["1", "1", "2, delivered", "2, delivered"]
+    noise, agreement = rows[2:]
+    low, high = (held_back.noise_quantiles[LEVELS.index(level)] for level in (0.025, 0.975))
+    assert noise[1:5] == ["noise_relative_rms", "at most 0.055", "0.0600", f"{low:.4f} to {high:.4f}"]
+    assert noise[5].startswith("broken, but with ")
+    assert agreement[1:4] == ["top1_agreement", "at least 0.5", "98.00%"]
+    assert agreement[5] == "kept with more than 99.9 % certainty"
+    assert "has held back" not in page_of(residual, budget, rounds=())
 
 
 def test_every_budget_of_the_scenario_stands_beside_what_the_plan_has(residual):
