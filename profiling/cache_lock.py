@@ -17,7 +17,7 @@ PROCESS_PREFIX = "scratch-"
 LOCK = "lock"
 _STALE_S = 3600.0
 _LOCK_WAIT_S = 60.0  # longer than it takes to remove everything; whoever holds the lock may be stopped
-_FOREVER = -1.0
+_SILENT_WAIT_S, _FOREVER = 2.0, -1.0
 _BEGAN = "began"
 
 log = logging.getLogger(__name__)
@@ -45,7 +45,7 @@ def one_at_a_time(path: Path) -> Iterator[None]:
     Where the file system has no locks nobody waits.
     """
     try:
-        lock = _Lock(path, _FOREVER)
+        lock = _lock_when_free(path)
     except OSError:
         yield
         return
@@ -53,6 +53,14 @@ def one_at_a_time(path: Path) -> Iterator[None]:
         yield
     finally:
         lock.release()
+
+
+def _lock_when_free(path: Path) -> "_Lock":
+    try:
+        return _Lock(path, _SILENT_WAIT_S)
+    except _HeldError:
+        log.warning("waiting for another process that makes %s", path.with_suffix(".json"))
+        return _Lock(path, _FOREVER)
 
 
 def register_process(cache: Path) -> Path:

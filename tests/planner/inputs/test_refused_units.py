@@ -5,6 +5,7 @@ import threading
 
 from repository import ROOT
 
+from profiling import cache_lock
 from profiling.cache_lock import one_at_a_time
 
 REFUSED = """
@@ -27,7 +28,8 @@ def test_what_another_process_tries_out_is_not_taken_for_a_crash(tmp_path):
     assert [process.communicate()[0].strip() for process in together] == [b"[]"] * 3
 
 
-def test_processes_wait_for_each_other(tmp_path):
+def test_processes_wait_for_each_other(tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr(cache_lock, "_SILENT_WAIT_S", 0.1)
     came: list[str] = []
     path = tmp_path / "x.lock"
 
@@ -42,6 +44,7 @@ def test_processes_wait_for_each_other(tmp_path):
         came.append("first")
     thread.join()
     assert came == ["first", "other"]
+    assert f"waiting for another process that makes {tmp_path / 'x.json'}" in caplog.text
 
 
 def test_without_a_folder_nobody_waits(tmp_path):
