@@ -12,14 +12,14 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
 from typing import IO
 
 from planner.cli.process.error_reports import report_crash
 from planner.cli.process.interrupts import interrupts
 from profiling.directories import cache_folder
-from profiling.runtime.crash_journal import last_notes
+from profiling.runtime.crash_journal import confirm_crash
 
 _MOST_CRASHES = 20
 _PR_SET_PDEATHSIG = 1  # Linux: sys/prctl.h
@@ -37,14 +37,15 @@ def run_supervised(command: Callable[[], None]) -> None:
     for _ in range(_MOST_CRASHES):
         started = time.time()
         with _stack_file() as stack:
-            status = _wait(_fork(command, stack))
+            child = _fork(command, stack)
+            status = _wait(child)
             if not os.WIFSIGNALED(status):
                 sys.exit(os.waitstatus_to_exitcode(status))
             cause, where = _cause(os.WTERMSIG(status)), _where(os.WTERMSIG(status), stack)
-        notes = _fresh_notes(started)
-        if not notes:
+        tried = _tried_by(child, started)
+        if not tried:
             sys.exit(_tell(f"{cause}; nothing was written{where}", _FAILED))
-        _tell(f"{cause} over {notes[-1]}, quantized: it stays in float", 0)
+        _tell(f"{cause} over {tried}, quantized: it stays in float", 0)
     sys.exit(_tell("ONNX Runtime crashed too often; nothing was written", _FAILED))
 
 
@@ -90,11 +91,11 @@ def _wait(child: int) -> int:
             signal.signal(number, handler)
 
 
-def _fresh_notes(started: float) -> Sequence[str]:
+def _tried_by(child: int, started: float) -> str:
     try:
-        return last_notes(cache_folder(), started)
+        return confirm_crash(cache_folder(), child, started)
     except OSError:
-        return ()
+        return ""
 
 
 def _cause(number: int) -> str:

@@ -1,4 +1,3 @@
-import json
 import os
 import random
 import subprocess
@@ -11,6 +10,7 @@ import pytest
 pytest.importorskip("ai_edge_litert", reason="the extra litert is not installed")
 pytest.importorskip("litert_quantizer", reason="the extra litert is not installed")
 import tflite_models
+from crash_notes import write_crashes
 from tflite_models import OPS, Model, feeds
 from tflite_units import cut_units
 
@@ -315,7 +315,7 @@ def test_over_what_litert_died_is_tried_unit_by_unit(branching, journal):
     tried = [unit.index for unit in units if INT8 in able[unit.index].possible]
     first, last = units[tried[0]].name, units[tried[-1]].name
     notes = [f"{len(tried)} units from {first} to {last} in int8", "stem in int8"]
-    journal.write_text("".join(f"{json.dumps(note)}\n" for note in notes))
+    write_crashes(journal, *notes)
     found = find(branching, journal)
     reasons = {unit.name: one.reasons for unit, one in zip(units, found, strict=True)}
     before = {unit.name: one.reasons for unit, one in zip(units, able, strict=True)}
@@ -325,7 +325,7 @@ def test_over_what_litert_died_is_tried_unit_by_unit(branching, journal):
 def test_units_over_which_litert_died_only_together_are_not_quantized(branching, journal):
     able = [unit for unit, one in enumerate(find(branching, journal)) if INT8 in one.possible]
     names = [branching.graph.units[unit].name for unit in able]
-    journal.write_text(json.dumps(f"{len(able)} units from {names[0]} to {names[-1]} in int8") + "\n")
+    write_crashes(journal, f"{len(able)} units from {names[0]} to {names[-1]} in int8")
     found = find(branching, journal)
     assert {found[unit].reasons["int8"] for unit in able} == {
         "in int8 beside others, it ended LiteRT (it crashed)"

@@ -1,9 +1,9 @@
-import json
 from dataclasses import replace
 
 import dense_models
 import numpy as np
 import pytest
+from crash_notes import write_crashes
 from onnx import numpy_helper
 from prepared_models import Prepared
 
@@ -99,9 +99,9 @@ def test_a_form_that_always_fails_is_offered_to_no_unit(dense, tmp_path):
 
 def test_what_ended_the_runtime_is_not_tried_again(dense, tmp_path):
     first, name = able(dense.graph)[:2]
-    (tmp_path / "j.journal").write_text(json.dumps(f"{name} {PRECISION}") + "\n")
+    write_crashes(tmp_path / "j.journal", f"{name} {PRECISION}")
     assert list(reasons_of(dense, FORMS[PRECISION], tmp_path)) == [name]
-    (tmp_path / "j.journal").write_text(json.dumps(f"all units {PRECISION}") + "\n")
+    write_crashes(tmp_path / "j.journal", f"all units {PRECISION}")
     reasons = reasons_of(dense, FORMS[PRECISION], tmp_path)
     assert set(reasons) == set(able(dense.graph))
     assert "ended ONNX Runtime" in reasons[first]

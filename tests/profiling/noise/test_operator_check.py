@@ -7,6 +7,7 @@ import models
 import numpy as np
 import onnx
 import pytest
+from crash_notes import write_crashes
 
 from planner.cli.commands import main
 from profiling.graph.unit_graph import with_refusals
@@ -72,7 +73,7 @@ def test_nothing_has_it_where_integer_kernels_must_not_run(residual, tmp_path):
 
 def test_what_ended_the_runtime_is_not_tried_again(residual, tmp_path):
     name = residual.graph.units[0].name
-    (tmp_path / "j.journal").write_text(f'"{name} int8-qoperator"\n')
+    write_crashes(tmp_path / "j.journal", f"{name} int8-qoperator")
     reasons = operator_check(residual, tmp_path).refused_units()
     assert reasons == {name: "in int8-qoperator, it ended ONNX Runtime (it crashed)"}
 

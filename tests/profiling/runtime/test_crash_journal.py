@@ -1,10 +1,11 @@
 import os
 import subprocess
 import sys
+import time
 
 import pytest
 
-from profiling.runtime.crash_journal import SUFFIX, CrashJournal, last_notes
+from profiling.runtime.crash_journal import SUFFIX, CrashJournal, confirm_crash
 
 DIES = """
 import os, sys
@@ -20,20 +21,48 @@ def path(tmp_path):
     return tmp_path / f"model{SUFFIX}"
 
 
-def die_at(path, what: str) -> None:
-    subprocess.run([sys.executable, "-c", DIES, str(path), what], check=False)
+def die_at(path, what: str) -> int:
+    """Return the number of a process that died over something."""
+    with subprocess.Popen([sys.executable, "-c", DIES, str(path), what]) as process:
+        process.wait()
+    return process.pid
 
 
-def test_what_ended_a_process_is_known_to_the_next(path):
-    die_at(path, 'unit "ä"\n0')
+def test_what_a_process_left_may_be_tried_once_more(path):
+    die_at(path, "a")
+    journal = CrashJournal(path)
+    assert journal.cause_of("a") == ""
+    with journal.entry("a"):
+        pass
+    assert not path.exists()
+
+
+def test_what_ended_two_processes_is_known_to_the_next(path):
+    for _ in range(2):
+        die_at(path, 'unit "ä"\n0')
     journal = CrashJournal(path)
     assert journal.cause_of('unit "ä"\n0') == "it crashed"
     assert journal.cause_of("another unit") == ""
 
 
-def test_every_death_is_remembered(path):
+def test_a_crash_that_somebody_saw_is_known_at_once(path):
+    began, process = time.time(), die_at(path, "a")
+    assert confirm_crash(path.parent, process, began) == "a"
+    assert CrashJournal(path).cause_of("a") == "it crashed"
+
+
+def test_nobody_is_blamed_for_the_crash_of_another(path):
+    began, process = time.time(), die_at(path, "a")
+    assert confirm_crash(path.parent, process + 1, began) == ""
+    assert CrashJournal(path).cause_of("a") == ""
+    os.utime(path, (1, 1))  # of an earlier process of that number
+    assert confirm_crash(path.parent, process, began) == ""
+
+
+def test_every_crash_is_remembered(path):
     for what in ("a", "b"):
-        die_at(path, what)
+        began, process = time.time(), die_at(path, what)
+        assert confirm_crash(path.parent, process, began) == what
     journal = CrashJournal(path)
     with journal.entry("c"):
         pass
@@ -50,7 +79,7 @@ def test_what_is_survived_leaves_no_file(path):
     assert not path.exists()
 
 
-@pytest.mark.parametrize("content", [b"no JSON", b"\xff\xfe", b'"half'])
+@pytest.mark.parametrize("content", [b"no JSON", b"\xff\xfe", b'"half', b'"of an older version"\n'])
 def test_a_broken_journal_is_an_empty_one(content, path):
     path.write_bytes(content)
     assert CrashJournal(path).cause_of("no JSON") == ""
@@ -61,13 +90,3 @@ def test_without_a_folder_nothing_is_remembered_and_nothing_fails(tmp_path):
     with journal.entry("a"):
         pass
     assert list(tmp_path.iterdir()) == []
-
-
-def test_the_last_note_of_each_journal_tells_what_was_being_tried(path):
-    die_at(path, "first")
-    die_at(path, "second")
-    assert last_notes(path.parent, path.stat().st_mtime) == ["second"]
-    old = path.with_name(f"old{SUFFIX}")
-    die_at(old, "long ago")
-    os.utime(old, (1, 1))
-    assert last_notes(path.parent, path.stat().st_mtime) == ["second"]

@@ -58,6 +58,23 @@ def test_after_a_crash_over_a_unit_the_command_runs_again_without_it(tmp_path):
     assert ["over a," in told[0], "over c," in told[1]] == [True, True]
 
 
+def test_nobody_is_blamed_for_what_another_command_tries(tmp_path):
+    code = """
+        import os
+        from profiling.directories import cache_folder
+        from profiling.runtime.crash_journal import SUFFIX
+
+        def command():
+            (cache_folder() / f"t{SUFFIX}").write_text(f'[{os.getpid() + 1}, "a"]\\n')
+            os.kill(os.getpid(), 11)
+
+        run_supervised(command)
+    """
+    done = supervised(code, tmp_path)
+    assert done.returncode == 1
+    assert "nothing was written" in done.stderr
+
+
 def test_a_signal_reaches_the_command(tmp_path):
     code = """
         import os, signal, sys, time
