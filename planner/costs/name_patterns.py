@@ -10,13 +10,20 @@ from planner.errors import ScenarioError
 _Value = TypeVar("_Value")
 
 
-def values_by_name(key: str, by_pattern: Mapping[str, _Value], names: Sequence[str]) -> dict[str, _Value]:
+_LISTED = "plan inspect --json lists the units"
+
+
+def values_by_name(
+    key: str, by_pattern: Mapping[str, _Value], names: Sequence[str], listed: str = _LISTED
+) -> dict[str, _Value]:
     """Return name -> value for the names that patterns match; a name itself counts more than a pattern.
 
     Parameters
     ----------
     key
         Of the scenario, for messages.
+    listed
+        Where the names stand, for messages.
 
     Raises
     ------
@@ -34,7 +41,7 @@ def values_by_name(key: str, by_pattern: Mapping[str, _Value], names: Sequence[s
         if pattern not in names and not any(fnmatchcase(name, pattern) for name in names)
     ]
     if unknown:
-        raise ScenarioError(f"{key}: nothing is named {_unknown_text(unknown, names)}")
+        raise ScenarioError(f"{key}: nothing is named {_unknown_text(unknown, names, listed)}")
     # Of what is named itself, patterns say nothing; a name such as `a[1]` is no pattern.
     values = {name: value for name, value in by_pattern.items() if name in names}
     for pattern in [pattern for pattern in by_pattern if pattern not in values]:
@@ -50,16 +57,16 @@ def values_by_name(key: str, by_pattern: Mapping[str, _Value], names: Sequence[s
     return values
 
 
-def _unknown_text(unknown: Sequence[str], names: Sequence[str]) -> str:
+def _unknown_text(unknown: Sequence[str], names: Sequence[str], where: str) -> str:
     """Return names that there are not, each with the one that was meant, as far as that can be told."""
     meant = [_meant_by(pattern, names) for pattern in unknown]
     if len(unknown) == 1:
         (close,) = meant
-        hint = f"did you mean {close!r}?" if close else "plan inspect --json lists the units"
+        hint = f"did you mean {close!r}?" if close else where
         return f"{unknown[0]!r}; {hint}"
     pairs = zip(unknown, meant, strict=True)
     listed = [f"{name!r} (did you mean {close!r}?)" if close else repr(name) for name, close in pairs]
-    return f"{', '.join(listed)}; plan inspect --json lists the units"
+    return f"{', '.join(listed)}; {where}"
 
 
 def _meant_by(pattern: str, names: Sequence[str]) -> str:

@@ -49,6 +49,22 @@ def test_what_nothing_is_named_is_told_with_its_key(residual, placement):
         check(residual.graph, **placement)
 
 
+def test_what_is_named_but_not_taken_is_told(residual):
+    fused = (unit for unit in residual.graph.units if len(unit.nodes) > 1)
+    unit = next(unit for unit in fused if unit.name not in unit.outputs)
+    node = next(name for name in unit.nodes if name != unit.name)
+    tensor = unit.outputs[0]
+    with pytest.raises(ScenarioError) as found:
+        check(residual.graph, pin={node: "camera"}, precision={tensor: "int8"}, private=[unit.name])
+    assert str(found.value).split("; ") == [
+        f"placement.pin: {node!r} is a node of unit {unit.name!r}",
+        f"placement.precision: {tensor!r} is a tensor, which unit {unit.name!r} writes",
+        f"placement.private: {unit.name!r} is a unit, which writes {tensor!r}",
+    ]
+    with pytest.raises(ScenarioError, match="tensors are named as in the model, such as 'x'$"):
+        check(residual.graph, private=["qqqq"])
+
+
 def test_all_keys_are_told_at_once(residual):
     first = residual.graph.units[0].name
     with pytest.raises(ScenarioError) as found:
