@@ -35,15 +35,18 @@ class HalfWeights(NodeForm):
     has_float_weights: ClassVar[bool] = True
 
     def obstacle(self, node: onnx.NodeProto, constants: Mapping[str, TensorProto]) -> str:
-        """Return why a node cannot take it: it has no constant weight, or one too large for float16."""
+        """Return why a node cannot take it: it has no constant weight, or one beyond float16."""
         weight = constant_weight(node, constants, _OPERATORS)
         if isinstance(weight, str):
             return weight
         if len(weight.dims) < 2:  # noqa: PLR2004  a vector is not worth a node
             return f"{node.op_type} has a vector as weight"
         most = max((float(np.abs(block).max()) for block in iter_chunks(weight) if block.size), default=0.0)
-        is_too_large = np.finfo(np.float16).max < most < np.inf
-        return f"the weight {weight.name!r} has values beyond those of float16" if is_too_large else ""
+        limits = np.finfo(np.float16)
+        if limits.max < most < np.inf:
+            return f"the weight {weight.name!r} has values beyond those of float16"
+        # Below the least normal number, digits are lost until nothing but 0 is left.
+        return f"the weight {weight.name!r} is too small for float16" if 0 < most < limits.tiny else ""
 
     def replaced(
         self, node: onnx.NodeProto, constants: Mapping[str, TensorProto], fresh: NewNames

@@ -63,6 +63,16 @@ def test_what_is_beyond_float16_stays():
         assert why in unit_obstacle(FORM, [model.graph.node[0]], {"w": weight})
 
 
+@pytest.mark.parametrize(("most", "is_taken"), [(0.0, True), (1e-30, False), (6e-5, False), (7e-5, True)])
+def test_what_float16_has_no_digits_for_stays(most, is_taken):
+    model = model_of("MatMul")
+    weight = model.graph.initializer[0]
+    values = numpy_helper.to_array(weight)
+    weight.CopyFrom(numpy_helper.from_array(most * values / np.abs(values).max(), "w"))
+    reason = unit_obstacle(FORM, [model.graph.node[0]], {"w": weight})
+    assert reason == ("" if is_taken else "the weight 'w' is too small for float16")
+
+
 def test_a_large_weight_has_its_halves_outside_and_the_same_numbers():
     text = "(float[3, 1024] x) => (float[3, 512] y) { y = MatMul (x, w) }"
     model = text_models.make(text, {"w": text_models.weight(1024, 512)})
