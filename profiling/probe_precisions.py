@@ -13,7 +13,7 @@ from profiling.graph.unit_graph import ModelGraph
 from profiling.latency.measure_latency import mixed_model
 from profiling.noise.noise_power import noise_power
 from profiling.on_device.robust_statistics import MOST_ROUNDS, median_error
-from profiling.on_device.timing_loop import InterleavedTimer, calls_in_round
+from profiling.on_device.timing_loop import InterleavedTimer, round_seconds
 from profiling.precision import Precision
 from profiling.printable_text import first_line
 from profiling.progress import Progress, silent
@@ -123,7 +123,7 @@ def _timed(
     """Return a row with the seconds of its session, which ran before, beside those of the fp32 model."""
     clock = runtime.clock
     runs_s = [clock.time(partial(one.run, None, dict(feeds))).seconds for one in (reference, session)]
-    round_s = sum(calls_in_round(run_s) * run_s for run_s in runs_s)
+    round_s = round_seconds(runs_s)
     rounds = max(1, min(MOST_ROUNDS, int(most_s / round_s))) if round_s else MOST_ROUNDS
     runs = InterleavedTimer(reference, feeds, rounds, clock)(session)
     ratios = [own.seconds / fp32.seconds for own, fp32 in zip(runs.session, runs.reference, strict=True)]

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import itertools
 import statistics
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any, Callable, Protocol, TypeVar
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any, Callable, NamedTuple, Protocol, TypeVar
 
 from profiling.on_device.clock.run_clock import WALL, RunClock, RunTime
 from profiling.on_device.robust_statistics import MOST_ROUNDS, are_contended, sufficient_rounds
@@ -17,9 +18,10 @@ REFERENCE, SESSION = "reference", "session"
 _MOST_TAKEN = 3
 _MOST_SESSIONS = 2  # that are taken for each that is wanted, where they share their core
 _FEWEST = 8  # rounds that count, if more were taken
-# What takes less finds its weights and tensors in caches if it ran just before, and where another model did,
-# it takes up to 0.3 ms more.
-_CACHED_S = 0.03
+# What takes less finds its weights and tensors in caches if it ran just before. Behind another model, its
+# first run takes up to 40 % more, and a cache that holds all of it is only filled after up to 30 ms of runs.
+_CACHED_S, _MOST_WARMING = 0.03, 16
+_BURST_S, _MOST_IN_BURST = 0.02, 8  # runs of one callable that count, one behind another
 # Part of runs that counts by processor time where hardly a round is warm: cold caches only ever add to a
 # run, and the lowest quarter is that with the warmest.
 _QUARTER = 4
@@ -27,18 +29,18 @@ _QUARTER = 4
 
 @dataclass(frozen=True)
 class Round:
-    """One run that counts of each of some callables, in turn.
+    """One run that counts of each of some callables.
 
     Parameters
     ----------
     runs
         By callable.
     calls
-        How often each was called: the last of these is the run that counts.
+        How often each was called since the round before: the last of these is the run that counts.
     is_calm
         Whether nothing disturbed it, from the end of the round before on.
     is_warm
-        Whether nothing disturbed the round before either: other work empties caches, and what runs next
+        Whether nothing disturbed what filled the caches either: other work empties them, and what runs next
         fills them again in its own processor time.
     """
 
@@ -121,47 +123,75 @@ def are_calm_enough(sessions: Sequence[Contended], wanted: int) -> bool:
     return calm >= wanted or len(sessions) >= _MOST_SESSIONS * wanted
 
 
-def run_interleaved(
-    work: Mapping[Any, Callable[[], object]], rounds: int, clock: RunClock, warm: Collection[Any] = ()
-) -> Rounds:
-    """Return what each callable takes in each round, all run in turn in every round.
+class _Burst(NamedTuple):
+    """Rounds of which each callable runs all at once, and then the next one.
 
-    Each callable runs once before the first round, so that its arenas are allocated. What is short runs twice
-    in each round, and the second run counts: the first one fills the caches that others emptied. Else a run
-    behind one of its own would take up to 7 % less than the others, and a ratio would be of two kinds. Each
-    round begins with another callable, so that a scheduler's slices do not fall into step with them.
+    Parameters
+    ----------
+    seconds
+        Of all calls, those that fill the caches included.
+    is_calm
+        Whether nothing disturbed any of them.
+    waited_s
+        How long was waited until its end, counted from some moment in the past.
+    """
+
+    rounds: Sequence[Round]
+    seconds: float
+    is_calm: bool
+    waited_s: float
+
+
+def run_interleaved(
+    work: Mapping[Any, Callable[[], object]],
+    rounds: int,
+    clock: RunClock,
+    known_s: Mapping[Any, float] = MappingProxyType({}),
+) -> Rounds:
+    """Return what each callable takes in each round, all run in turn.
+
+    Each callable runs once before the first round, so that its arenas are allocated, and its seconds are
+    known. What is long runs once in each round. What is short runs many times in a row: first until the
+    caches are as where nothing else runs, then as often as a burst has rounds. Without that a model of 2 ms
+    took up to 15 % more than alone, and another each time. Each burst begins with another callable, so that a
+    scheduler's slices do not fall into step with them.
 
     Rounds go on until so many as asked for are warm, or three times as many were taken; only warm ones count,
     if there are some. Where hardly any is, each callable's quickest runs count by processor time, and rounds
     that waited least by wall time; where none is, as runs are long, more rounds only help wall time.
 
-    A round waits for a core on which nothing else computes, as long as there is patience.
+    A burst waits for a core on which nothing else computes, as long as there is patience.
 
     Parameters
     ----------
-    warm
-        Which ran before.
+    known_s
+        Seconds of those that ran before.
     """
     with clock.visiting_cores():
-        taken = _taken_rounds(work, rounds, clock, warm)
+        taken = _taken_rounds(work, rounds, clock, known_s)
     return Rounds(taken, {key: _counting(taken, key, rounds, clock) for key in work})
 
 
 def _taken_rounds(
-    work: Mapping[Any, Callable[[], object]], rounds: int, clock: RunClock, warm: Collection[Any]
+    work: Mapping[Any, Callable[[], object]], rounds: int, clock: RunClock, known_s: Mapping[Any, float]
 ) -> list[Round]:
     clock.wait_for_core()
     waited = clock.read_waited()
-    cold = {key: call for key, call in work.items() if key not in warm}
-    before, waited = _next_round(cold, clock, waited, Round({}, is_calm=True, is_warm=True))
+    cold = {key: clock.time(call) for key, call in work.items() if key not in known_s}
+    before = _burst([], cold.values(), clock, waited)
+    run_s = {key: cold[key].seconds if key in cold else known_s[key] for key in work}
+    size = 1 if len(work) == 1 else _rounds_in_burst(max(run_s.values(), default=_CACHED_S))
+    warming = {key: 0 if len(work) == 1 else _warming_calls(run_s[key]) for key in work}
     taken: list[Round] = []
-    undisturbed = 0
+    undisturbed = bursts = 0
     while undisturbed < rounds and _goes_on(len(taken), undisturbed, rounds, clock):
         if clock.wait_for_core(before.seconds):
-            before, waited = replace(before, is_calm=False), clock.read_waited()
-        before, waited = _next_round(_beginning_with(work, len(taken)), clock, waited, before)
-        taken.append(before)
-        undisturbed += before.is_warm
+            before = before._replace(is_calm=False, waited_s=clock.read_waited())
+        own_size = min(size, rounds - undisturbed)
+        before = _next_burst(_beginning_with(work, bursts), warming, own_size, clock, before)
+        bursts += 1
+        taken += before.rounds
+        undisturbed += sum(one.is_warm for one in before.rounds)
         if not before.is_calm:
             clock.leave_core()  # another may be better now, and the system may know which
     return taken
@@ -174,36 +204,67 @@ def _beginning_with(work: Mapping[Any, Callable[[], object]], number: int) -> di
     return dict(calls[first:] + calls[:first])
 
 
-def _next_round(
-    work: Mapping[Any, Callable[[], object]], clock: RunClock, waited_s: float, before: Round
-) -> tuple[Round, float]:
-    """Return a round, and how long was waited at its end.
+def _next_burst(
+    work: Mapping[Any, Callable[[], object]],
+    warming: Mapping[Any, int],
+    size: int,
+    clock: RunClock,
+    before: _Burst,
+) -> _Burst:
+    """Return the burst behind another.
+
+    Parameters
+    ----------
+    warming
+        How often each callable is called before its runs count.
+    size
+        How many rounds it has.
+    """
+    runs = {
+        key: [clock.time(call) for _ in range(warming[key] + size)] for key, call in work.items()
+    }  # each callable all at once
+    burst = _burst([], [run for own in runs.values() for run in own], clock, before.waited_s)
+    is_warm = burst.is_calm and (before.is_calm or all(warming[key] for key in work))
+    rounds = [
+        Round(
+            {key: own[warming[key] + number] for key, own in runs.items()},
+            burst.is_calm,
+            is_warm,
+            {key: 1 if number else warming[key] + 1 for key in work},
+        )
+        for number in range(size)
+    ]
+    return burst._replace(rounds=rounds)
+
+
+def _burst(rounds: Sequence[Round], runs: Iterable[RunTime], clock: RunClock, waited_s: float) -> _Burst:
+    """Return a burst that ends now.
 
     Parameters
     ----------
     waited_s
-        How long was waited at the end of the round before.
+        How long was waited until it began.
     """
-    timed = {key: _timed(call, clock, is_alone=len(work) == 1) for key, call in work.items()}
-    runs = {key: run for key, (run, _) in timed.items()}
-    now_s = clock.read_waited()
-    whole = RunTime(sum(calls * run.seconds for run, calls in timed.values()), now_s - waited_s)
-    is_calm = not whole.is_disturbed and not any(run.is_contended for run in runs.values())
-    calls = {key: count for key, (_, count) in timed.items()}
-    return Round(runs, is_calm, is_calm and before.is_calm, calls), now_s
+    all_runs, now_s = list(runs), clock.read_waited()
+    whole = RunTime(sum(run.seconds for run in all_runs), now_s - waited_s)
+    is_calm = not whole.is_disturbed and not any(run.is_contended for run in all_runs)
+    return _Burst(rounds, whole.seconds, is_calm, now_s)
 
 
-def _timed(call: Callable[[], object], clock: RunClock, *, is_alone: bool) -> tuple[RunTime, int]:
-    """Return a run of a callable that finds the caches as it left them, and how often it was called."""
-    run = clock.time(call)
-    if is_alone or calls_in_round(run.seconds) == 1:
-        return run, 1
-    return clock.time(call), 2
+def _warming_calls(run_s: float) -> int:
+    """Return how often what takes so many seconds runs, behind others, before its runs count."""
+    return int(min(_MOST_WARMING, _CACHED_S / run_s)) if run_s > 0 else _MOST_WARMING
 
 
-def calls_in_round(run_s: float) -> int:
-    """Return how often what takes so many seconds is called in a round, in turn with others."""
-    return 2 if run_s < _CACHED_S else 1
+def _rounds_in_burst(run_s: float) -> int:
+    """Return of how many rounds each callable runs all at once, if the longest takes so many seconds."""
+    return max(1, int(min(_MOST_IN_BURST, _BURST_S / run_s))) if run_s > 0 else _MOST_IN_BURST
+
+
+def round_seconds(runs_s: Sequence[float]) -> float:
+    """Return what a round takes of several callables with so many seconds each."""
+    size = _rounds_in_burst(max(runs_s))
+    return sum((_warming_calls(run_s) / size + 1) * run_s for run_s in runs_s)
 
 
 def _goes_on(taken: int, warm: int, rounds: int, clock: RunClock) -> bool:
@@ -236,10 +297,12 @@ def time_interleaved(
 
 def rounds_for(call: Callable[[], object], wanted: int, clock: RunClock) -> int:
     """Return how often to time a callable: as wanted, or (0) as often as `sufficient_rounds` says."""
-    if wanted:
-        return wanted
+    return wanted or sufficient_rounds(_second_run_s(call, clock))
+
+
+def _second_run_s(call: Callable[[], object], clock: RunClock) -> float:
     call()  # the first run also allocates memory
-    return sufficient_rounds(clock.time(call).seconds)
+    return clock.time(call).seconds
 
 
 def least_seconds(call: Callable[[], object], clock: RunClock) -> float:
@@ -299,8 +362,8 @@ class InterleavedTimer:
         self.clock = clock
         self._reference = session_runner(reference, feeds)
         self._feeds = feeds
-        self.rounds = rounds_for(self._reference, rounds, clock)
-        self._warm: Collection[str] = () if rounds else (REFERENCE,)
+        self._known_s = {} if rounds else {REFERENCE: _second_run_s(self._reference, clock)}
+        self.rounds = rounds or sufficient_rounds(self._known_s[REFERENCE])
 
     def __call__(self, session: Session, rounds: int = 0) -> InterleavedRuns:
         """Return the runs of a session in turn with the reference.
@@ -311,9 +374,9 @@ class InterleavedTimer:
             The timer's own if 0.
         """
         work = {REFERENCE: self._reference, SESSION: session_runner(session, self._feeds)}
-        found = run_interleaved(work, rounds or self.rounds, self.clock, self._warm)
-        self._warm = (REFERENCE,)
-        return InterleavedRuns(found)
+        found = InterleavedRuns(run_interleaved(work, rounds or self.rounds, self.clock, self._known_s))
+        self._known_s = {REFERENCE: statistics.median(found.reference_s)}
+        return found
 
 
 @dataclass(frozen=True)

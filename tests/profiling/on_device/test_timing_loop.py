@@ -15,6 +15,7 @@ from profiling.on_device.timing_loop import (
     are_calm_enough,
     calmest,
     median_ratio,
+    round_seconds,
     rounds_for,
     run_interleaved,
     time_chain,
@@ -39,29 +40,74 @@ def test_work_is_timed_in_turn_after_warming_up():
 
 
 class Caches:
-    """Short work that takes longer where other work was done since."""
+    """Short work that takes longer where other work was done since, until it has run for some time."""
 
-    def __init__(self, machine: FakeRunClock) -> None:
+    def __init__(self, machine: FakeRunClock, filled_s: float = 0.014) -> None:
         self.calls: list[str] = []
-        self._machine = machine
+        self._machine, self._filled_s, self._own_s = machine, filled_s, 0.0
 
     def call(self, name: str, seconds: float) -> None:
-        self._machine.compute(seconds if self.calls[-1:] == [name] else 1.2 * seconds)
+        if self.calls[-1:] != [name]:
+            self._own_s = 0.0
+        self._machine.compute(seconds if self._own_s >= self._filled_s else 1.2 * seconds)
+        self._own_s += seconds
         self.calls.append(name)
 
 
-@given(st.integers(2, 5), st.integers(1, 9))
-def test_each_short_run_that_counts_finds_the_caches_as_it_left_them(count, rounds):
+@given(st.integers(2, 5), st.integers(1, 30), st.sampled_from([0.001, 0.002, 0.005]))
+def test_each_short_run_that_counts_finds_the_caches_as_where_it_runs_alone(count, rounds, unit_s):
     machine = FakeRunClock(CPU)
     caches = Caches(machine)
-    work = {name: partial(caches.call, name, 0.001 * (1 + name)) for name in range(count)}
+    work = {name: partial(caches.call, name, unit_s * (1 + name)) for name in range(count)}
     found = run_interleaved(work, rounds, machine.clock)
     for name in work:
         calls = [number for number, called in enumerate(caches.calls) if called == name]
-        assert [run.seconds for run in found.of(name)] == pytest.approx([0.001 * (1 + name)] * rounds)
-        # Those that count are told by their place behind those that warmed up.
+        assert [run.seconds for run in found.of(name)] == pytest.approx([unit_s * (1 + name)] * rounds)
+        # Those that count are told by their place behind the first round's first.
         behind = calls[len(calls) - found.calls_of(name)[-1] - 1 :]
+        assert len(behind) == len(calls) - 1
         assert all(caches.calls[behind[place] - 1] == name for place in found.calls_of(name))
+
+
+@pytest.mark.parametrize(
+    ("seconds", "order"),
+    [
+        ((0.04, 0.06), "ab" + "ab" + "ba" + "ab"),
+        ((0.02, 0.04), "ab" + "aab" + "baa" + "aab"),
+        ((0.02, 0.016), "ab" + "aabb" + "bbaa" + "aabb"),
+        ((0.01, 0.008), "ab" + "a" * 5 + "b" * 5 + "b" * 4 + "a" * 4),
+        ((0.0, 0.001), "ab" + "a" * 19 + "b" * 19),
+    ],
+)
+def test_short_work_runs_in_a_row_and_what_is_long_in_turn(seconds, order):
+    machine, calls = FakeRunClock(CPU), []
+
+    def work(name: str, seconds: float):
+        return lambda: (calls.append(name), machine.compute(seconds))
+
+    named = dict(zip("ab", seconds, strict=True))
+    found = run_interleaved({name: work(name, own) for name, own in named.items()}, 3, machine.clock)
+    assert "".join(calls) == order
+    assert [len(found.of(name)) for name in "ab"] == [3, 3]
+
+
+@pytest.mark.parametrize("seconds", [(0.04, 0.06), (0.02, 0.04), (0.01, 0.008), (0.002, 0.001)])
+def test_what_a_round_takes_is_known_before(seconds):
+    machine, spent = FakeRunClock(CPU), []
+
+    def work(own: float):
+        return lambda: (spent.append(own), machine.compute(own))
+
+    run_interleaved({name: work(own) for name, own in zip("ab", seconds, strict=True)}, 16, machine.clock)
+    assert round_seconds(seconds) == pytest.approx(sum(spent[2:]) / 16)
+
+
+def test_a_disturbed_burst_counts_for_nothing_and_does_not_spoil_the_next():
+    machine, waits = FakeRunClock(CPU), iter([0.0] * 60 + [1.0] + [0.0] * 1000)
+    work = {name: lambda: machine.compute(0.001, next(waits)) for name in "ab"}
+    found = run_interleaved(work, 24, machine.clock)
+    assert [one.is_warm for one in found.taken] == [True] * 8 + [False] * 8 + [True] * 16
+    assert len(found.of("a")) == 24
 
 
 def test_what_always_runs_behind_itself_runs_once():
