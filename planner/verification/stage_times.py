@@ -33,12 +33,15 @@ class StageRatios:
         That median; 0 likewise.
     is_contended
         Whether many of the runs shared their core.
+    are_warm
+        Whether they found their caches filled.
     """
 
     middle: float
     runs: tuple[float, ...] = ()
     fp32_s: float = 0.0
     is_contended: bool = False
+    are_warm: bool = True
 
 
 def ratios_to_whole(
@@ -66,6 +69,7 @@ def ratios_to_whole(
             tuple(float(seconds / np.median(one.whole_s)) for seconds in one.seconds),
             float(np.median(one.whole_s)),
             found.is_contended,
+            found.are_warm,
         )
         for one in found.stages
     ]

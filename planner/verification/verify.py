@@ -117,6 +117,11 @@ class _Session:
         """Whether many of its runs shared their core."""
         return self.whole.is_contended or any(stage.is_contended for stage in self.chain)
 
+    @property
+    def are_warm(self) -> bool:
+        """Whether its runs found their caches filled."""
+        return self.whole.are_warm and all(stage.are_warm for stage in self.chain)
+
 
 def latency_ratios(target: VerificationTarget, feeds: Feeds, runtime: Runtime) -> LatencyRatios:
     """Return medians over several sessions of each model; where one stage is the whole model, of that."""

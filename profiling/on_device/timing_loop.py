@@ -17,13 +17,13 @@ REFERENCE, SESSION = "reference", "session"
 # Rounds that are taken for each that is asked for, where too many of them are disturbed.
 _MOST_TAKEN = 3
 _MOST_SESSIONS = 2  # that are taken for each that is wanted, where they share their core
-_FEWEST = 8  # rounds that count, if more were taken
+_FEWEST, _FEWEST_FILLED = 8, 3  # rounds that count, if more were taken; of those behind filled caches
 # What takes less finds its weights and tensors in caches if it ran just before. Behind another model, its
 # first run takes up to 40 % more, and a cache that holds all of it is only filled after up to 30 ms of runs.
 _CACHED_S, _MOST_WARMING = 0.03, 16
 _BURST_S, _MOST_IN_BURST = 0.02, 8  # runs of one callable that count, one behind another
-# Part of runs that counts by processor time where hardly a round is warm: cold caches only ever add to a
-# run, and the lowest quarter is that with the warmest.
+# Part of the rounds asked for that counts by processor time where hardly one is warm: cold caches only ever
+# add to a run, and the lowest are the warmest.
 _QUARTER = 4
 
 
@@ -101,23 +101,28 @@ class Rounds:
         return [total - 1 for total in itertools.accumulate(one.calls.get(key, 1) for one in self.taken)]
 
 
-class Contended(Protocol):
-    """What may have been measured on a core that other work shared."""
+class SessionRuns(Protocol):
+    """What was measured in one session."""
 
     @property
     def is_contended(self) -> bool:
-        """Whether it was."""
+        """Whether that was on a core that other work shared."""
+
+    @property
+    def are_warm(self) -> bool:
+        """Whether other work emptied no caches before the runs that count."""
 
 
-Runs = TypeVar("Runs", bound=Contended)
+Runs = TypeVar("Runs", bound=SessionRuns)
 
 
 def calmest(sessions: Sequence[Runs]) -> Sequence[Runs]:
-    """Return the sessions that did not share their core; all of them if each did."""
-    return [runs for runs in sessions if not runs.is_contended] or sessions
+    """Return the sessions that did not share their core, if there are some, and of these the warm ones."""
+    own = [runs for runs in sessions if not runs.is_contended] or sessions
+    return [runs for runs in own if runs.are_warm] or own
 
 
-def are_calm_enough(sessions: Sequence[Contended], wanted: int) -> bool:
+def are_calm_enough(sessions: Sequence[SessionRuns], wanted: int) -> bool:
     """Return whether so many sessions as wanted did not share their core, or twice as many were taken."""
     calm = sum(not runs.is_contended for runs in sessions)
     return calm >= wanted or len(sessions) >= _MOST_SESSIONS * wanted
@@ -158,7 +163,7 @@ def run_interleaved(
 
     Rounds go on until so many as asked for are warm, or three times as many were taken; only warm ones count,
     if there are some. Where hardly any is, each callable's quickest runs count by processor time, and rounds
-    that waited least by wall time; where none is, as runs are long, more rounds only help wall time.
+    that waited least by wall time; where none is, and runs are long, more rounds only help wall time.
 
     A burst waits for a core on which nothing else computes, as long as there is patience.
 
@@ -184,7 +189,9 @@ def _taken_rounds(
     warming = {key: 0 if len(work) == 1 else _warming_calls(run_s[key]) for key in work}
     taken: list[Round] = []
     undisturbed = bursts = 0
-    while undisturbed < rounds and _goes_on(len(taken), undisturbed, rounds, clock):
+    # Among runs of long work none is warm where one is not, however many there are.
+    helps = clock.kind == WALL or any(warming.values())
+    while undisturbed < rounds and len(taken) < (_MOST_TAKEN if helps or undisturbed else 1) * rounds:
         if clock.wait_for_core(before.seconds):
             before = before._replace(is_calm=False, waited_s=clock.read_waited())
         own_size = min(size, rounds - undisturbed)
@@ -267,24 +274,17 @@ def round_seconds(runs_s: Sequence[float]) -> float:
     return sum((_warming_calls(run_s) / size + 1) * run_s for run_s in runs_s)
 
 
-def _goes_on(taken: int, warm: int, rounds: int, clock: RunClock) -> bool:
-    """Return whether more rounds may be taken."""
-    if taken < rounds:
-        return True
-    return taken < _MOST_TAKEN * rounds and (clock.kind == WALL or warm > 0)
-
-
 def _counting(taken: Sequence[Round], key: Any, rounds: int, clock: RunClock) -> Sequence[int]:
     """Return the numbers of the rounds that count of a callable, at most as many as were asked for."""
     warm = [number for number, one in enumerate(taken) if one.is_warm]
-    fewest = min(rounds, _FEWEST)
-    if len(warm) >= fewest:
+    are_filled = any(calls > 1 for one in taken for calls in one.calls.values())
+    if len(warm) >= min(rounds, _FEWEST_FILLED if are_filled else _FEWEST):
         return warm
     if clock.kind == WALL:
         least = sorted(range(len(taken)), key=lambda number: taken[number].disturbance)[:rounds]
         return sorted(least)
     quickest = sorted(range(len(taken)), key=lambda number: taken[number].runs[key].seconds)
-    return quickest[: max(fewest, rounds // _QUARTER)]
+    return quickest[: max(min(rounds, _FEWEST), rounds // _QUARTER)]
 
 
 def time_interleaved(
@@ -315,6 +315,11 @@ class InterleavedRuns:
     """Rounds of two sessions that ran in turn."""
 
     rounds: Rounds
+
+    @property
+    def are_warm(self) -> bool:
+        """Whether the rounds that count are warm."""
+        return self.rounds.are_warm
 
     @property
     def is_contended(self) -> bool:
@@ -397,10 +402,13 @@ class ChainRuns:
         In running order.
     is_contended
         Whether many of the runs that count shared their core.
+    are_warm
+        Whether the rounds that count are warm.
     """
 
     stages: Sequence[StageRuns]
     is_contended: bool = False
+    are_warm: bool = True
 
     @property
     def ratios(self) -> list[float]:
@@ -441,4 +449,4 @@ def time_chain(
         StageRuns(seconds[number], seconds[place[id(whole)]])
         for number, whole in enumerate(wholes, start=len(references))
     ]
-    return ChainRuns(runs, found.is_contended)
+    return ChainRuns(runs, found.is_contended, found.are_warm)

@@ -50,6 +50,11 @@ class _Session(NamedTuple):
         return self.traced.is_contended or self.shown.is_contended
 
     @property
+    def are_warm(self) -> bool:
+        """Whether the runs that count found their caches filled."""
+        return self.shown.are_warm
+
+    @property
     def fp32_s(self) -> list[float]:
         """Seconds of the fp32 model."""
         return [*(self.plain.reference_s if self.plain else ()), *self.traced.reference_s]

@@ -91,6 +91,19 @@ def test_short_work_runs_in_a_row_and_what_is_long_in_turn(seconds, order):
     assert [len(found.of(name)) for name in "ab"] == [3, 3]
 
 
+def test_a_few_warm_rounds_of_short_work_count_and_else_the_quickest_of_many():
+    def found(waits):
+        machine = FakeRunClock(CPU)
+        return run_interleaved(
+            {name: lambda: machine.compute(0.001, next(waits)) for name in "ab"}, 24, machine.clock
+        )
+
+    calm_once = found(iter([0.0] * 50 + [1.0] * 10_000))
+    assert (len(calm_once.taken), list(calm_once.kept["a"])) == (72, list(range(8)))
+    never_calm = found(iter([1.0] * 10_000))
+    assert (len(never_calm.taken), len(never_calm.kept["a"])) == (72, 8)
+
+
 @pytest.mark.parametrize("seconds", [(0.04, 0.06), (0.02, 0.04), (0.01, 0.008), (0.002, 0.001)])
 def test_what_a_round_takes_is_known_before(seconds):
     machine, spent = FakeRunClock(CPU), []
@@ -212,8 +225,10 @@ def test_stages_are_fed_what_stages_before_them_give(residual):
     assert all(ratio > 0 for ratio in ratios)
 
 
-def session(*contended: bool) -> Rounds:
-    taken = [Round({"a": RunTime(1.0, is_contended=each)}, is_calm=True, is_warm=True) for each in contended]
+def session(*contended: bool, is_warm: bool = True) -> Rounds:
+    taken = [
+        Round({"a": RunTime(1.0, is_contended=each)}, is_calm=is_warm, is_warm=is_warm) for each in contended
+    ]
     return Rounds(taken, {"a": range(len(taken))})
 
 
@@ -224,6 +239,12 @@ def test_sessions_that_had_their_core_to_themselves_count_if_there_are_some():
     assert calmest([shared, own, shared]) == [own]
     assert calmest([shared, shared]) == [shared, shared]
     assert calmest([]) == []
+
+
+def test_of_those_with_a_core_of_their_own_warm_sessions_count_if_there_are_some():
+    warm, cold, shared = session(False), session(False, is_warm=False), session(True)
+    assert calmest([cold, warm, shared]) == [warm]
+    assert calmest([cold, shared]) == [cold]
 
 
 def test_sessions_go_on_while_they_share_their_core_up_to_twice_as_many():
