@@ -32,10 +32,8 @@ def locked(cache: Path) -> Iterator[None]:
         log.warning("%s is locked by another process for %g s: going on", cache, _LOCK_WAIT_S)
         yield
         return
-    try:
+    with lock:
         yield
-    finally:
-        lock.release()
 
 
 @contextlib.contextmanager
@@ -49,10 +47,8 @@ def one_at_a_time(path: Path) -> Iterator[None]:
     except OSError:
         yield
         return
-    try:
+    with lock:
         yield
-    finally:
-        lock.release()
 
 
 def _lock_when_free(path: Path) -> "_Lock":
@@ -145,6 +141,12 @@ class _Lock:
             raise _HeldError from exc
         except NotImplementedError as exc:
             raise OSError(f"{path}: the file system has no locks") from exc
+
+    def __enter__(self) -> None:
+        """Hold it until the block ends."""
+
+    def __exit__(self, *_: object) -> None:
+        self.release()
 
     def release(self) -> None:
         """Let another process have it."""

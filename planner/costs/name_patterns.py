@@ -7,14 +7,12 @@ from typing import TypeVar
 
 from planner.errors import ScenarioError
 
+UNITS_LISTED = "plan inspect --json lists the units"
 _Value = TypeVar("_Value")
 
 
-_LISTED = "plan inspect --json lists the units"
-
-
 def values_by_name(
-    key: str, by_pattern: Mapping[str, _Value], names: Sequence[str], listed: str = _LISTED
+    key: str, by_pattern: Mapping[str, _Value], names: Sequence[str], listed: str = UNITS_LISTED
 ) -> dict[str, _Value]:
     """Return name -> value for the names that patterns match; a name itself counts more than a pattern.
 

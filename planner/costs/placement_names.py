@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
 from typing import Any, NamedTuple
 
-from planner.costs.name_patterns import values_by_name
+from planner.costs.name_patterns import UNITS_LISTED, values_by_name
 from planner.errors import ScenarioError
 from planner.scenario.schema import PlacementSpec, Scenario
 from profiling.graph.operator_graph import OperatorGraph
@@ -56,7 +56,7 @@ def _named(placement: PlacementSpec, graph: OperatorGraph) -> Iterator[_Named]:
         name: f"a tensor, which unit {unit.name!r} writes" for unit in graph.units for name in unit.outputs
     }
     parts |= {name: f"a node of unit {unit.name!r}" for unit in graph.units for name in unit.nodes}
-    of_units = parts, "plan inspect --json lists the units"
+    of_units = parts, UNITS_LISTED
     yield _Named("placement.pin", placement.pin, units, *of_units)
     yield _Named("placement.precision", placement.precision, units, *of_units)
     for key, groups in (("together", placement.together), ("apart", placement.apart)):

@@ -152,7 +152,7 @@ def _row_cells(row: Row) -> Iterator[tuple[int | str | None, ...]]:
 def _verdict_cells(verdict: BudgetVerdict) -> tuple[str, ...]:
     return (
         verdict.budget,
-        f"{'at least' if verdict.budget == 'top1_agreement' else 'at most'} {verdict.limit:g}",
+        f"{'at least' if verdict.budget in _LEAST else 'at most'} {verdict.limit:g}",
         budget_value_text(verdict.budget, verdict.value),
         interval_text(verdict),
         verdict_clause(verdict),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import statistics
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Callable, NamedTuple, Protocol, TypeVar
@@ -183,7 +183,7 @@ def _taken_rounds(
     clock.wait_for_core()
     waited = clock.read_waited()
     cold = {key: clock.time(call) for key, call in work.items() if key not in known_s}
-    before = _burst([], cold.values(), clock, waited)
+    before = _burst(list(cold.values()), clock, waited)
     run_s = {key: cold[key].seconds if key in cold else known_s[key] for key in work}
     size = 1 if len(work) == 1 else _rounds_in_burst(max(run_s.values(), default=_CACHED_S))
     warming = {key: 0 if len(work) == 1 else _warming_calls(run_s[key]) for key in work}
@@ -227,10 +227,8 @@ def _next_burst(
     size
         How many rounds it has.
     """
-    runs = {
-        key: [clock.time(call) for _ in range(warming[key] + size)] for key, call in work.items()
-    }  # each callable all at once
-    burst = _burst([], [run for own in runs.values() for run in own], clock, before.waited_s)
+    runs = {key: [clock.time(call) for _ in range(warming[key] + size)] for key, call in work.items()}
+    burst = _burst([run for own in runs.values() for run in own], clock, before.waited_s)
     is_warm = burst.is_calm and (before.is_calm or all(warming[key] for key in work))
     rounds = [
         Round(
@@ -244,18 +242,18 @@ def _next_burst(
     return burst._replace(rounds=rounds)
 
 
-def _burst(rounds: Sequence[Round], runs: Iterable[RunTime], clock: RunClock, waited_s: float) -> _Burst:
-    """Return a burst that ends now.
+def _burst(runs: Sequence[RunTime], clock: RunClock, waited_s: float) -> _Burst:
+    """Return a burst of some calls that ends now; none of its rounds is known yet.
 
     Parameters
     ----------
     waited_s
         How long was waited until it began.
     """
-    all_runs, now_s = list(runs), clock.read_waited()
-    whole = RunTime(sum(run.seconds for run in all_runs), now_s - waited_s)
-    is_calm = not whole.is_disturbed and not any(run.is_contended for run in all_runs)
-    return _Burst(rounds, whole.seconds, is_calm, now_s)
+    now_s = clock.read_waited()
+    whole = RunTime(sum(run.seconds for run in runs), now_s - waited_s)
+    is_calm = not whole.is_disturbed and not any(run.is_contended for run in runs)
+    return _Burst((), whole.seconds, is_calm, now_s)
 
 
 def _warming_calls(run_s: float) -> int:
