@@ -21,6 +21,7 @@ _FEWEST, _FEWEST_FILLED = 8, 3  # rounds that count, if more were taken; of thos
 # What takes less finds its weights and tensors in caches if it ran just before. Behind another model, its
 # first run takes up to 40 % more, and a cache that holds all of it is only filled after up to 30 ms of runs.
 _CACHED_S, _MOST_WARMING = 0.03, 16
+_SHORT_AT_FIRST_S = 4 * _CACHED_S  # the first run of a session, which allocates memory, takes so much longer
 _BURST_S, _MOST_IN_BURST = 0.02, 8  # runs of one callable that count, one behind another
 # Part of the rounds asked for that counts by processor time where hardly one is warm: cold caches only ever
 # add to a run, and the lowest are the warmest.
@@ -155,11 +156,11 @@ def run_interleaved(
 ) -> Rounds:
     """Return what each callable takes in each round, all run in turn.
 
-    Each callable runs once before the first round, so that its arenas are allocated, and its seconds are
-    known. What is long runs once in each round. What is short runs many times in a row: first until the
-    caches are as where nothing else runs, then as often as a burst has rounds. Without that a model of 2 ms
-    took up to 15 % more than alone, and another each time. Each burst begins with another callable, so that a
-    scheduler's slices do not fall into step with them.
+    Each callable runs before the first round, so that its arenas are allocated, and what is short twice, so
+    that its seconds are known. What is long runs once in each round. What is short runs many times in a row:
+    first until the caches are as where nothing else runs, then as often as a burst has rounds. Without that a
+    model of 2 ms took up to 15 % more than alone, and another each time. Each burst begins with another
+    callable, so that a scheduler's slices do not fall into step with them.
 
     Rounds go on until so many as asked for are warm, or three times as many were taken; only warm ones count,
     if there are some. Where hardly any is, each callable's quickest runs count by processor time, and rounds
@@ -182,9 +183,9 @@ def _taken_rounds(
 ) -> list[Round]:
     clock.wait_for_core()
     waited = clock.read_waited()
-    cold = {key: clock.time(call) for key, call in work.items() if key not in known_s}
-    before = _burst(list(cold.values()), clock, waited)
-    run_s = {key: cold[key].seconds if key in cold else known_s[key] for key in work}
+    first = {key: _first_runs(call, clock) for key, call in work.items() if key not in known_s}
+    before = _burst([run for own in first.values() for run in own], clock, waited)
+    run_s = {key: first[key][-1].seconds if key in first else known_s[key] for key in work}
     size = 1 if len(work) == 1 else _rounds_in_burst(max(run_s.values(), default=_CACHED_S))
     warming = {key: 0 if len(work) == 1 else _warming_calls(run_s[key]) for key in work}
     taken: list[Round] = []
@@ -202,6 +203,12 @@ def _taken_rounds(
         if not before.is_calm:
             clock.leave_core()  # another may be better now, and the system may know which
     return taken
+
+
+def _first_runs(call: Callable[[], object], clock: RunClock) -> list[RunTime]:
+    """Return the first run of a callable, and the second of what may be short."""
+    first = clock.time(call)
+    return [first, clock.time(call)] if first.seconds < _SHORT_AT_FIRST_S else [first]
 
 
 def _beginning_with(work: Mapping[Any, Callable[[], object]], number: int) -> dict[Any, Callable[[], object]]:
