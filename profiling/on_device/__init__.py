@@ -15,6 +15,7 @@ measuring_flow: what is timed in which order, and the record that comes of it
 onnx_reader: reads node names and edges of an ONNX file without onnx, which old systems often lack
 onnx_runtime_bundle: a bundle for ONNX Runtime: where its models lie, and what opens them
 processor: what the processor is, and whether its int8 kernels overflow
+profiler_events: the kernel events in the profile that ONNX Runtime wrote
 robust_statistics: interquartile mean, relative interquartile range, and how often to measure
 runtime_session: what timing asks of a session, whichever runtime it is of
 timing_loop: interleaved timing of calls and sessions

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from profiling.on_device.clock.interruptions import UNINTERRUPTED, Interruptions
 from profiling.on_device.onnx_reader import Node, read_nodes
+from profiling.on_device.profiler_events import KERNEL_SUFFIX, kernel_events, kernel_events_of_runs
 from profiling.on_device.robust_statistics import relative_iqr
 
 NESTED = "@nested@"  # in the name of a node whose seconds are part of the If, Loop or Scan around it
-_SUFFIX = "_kernel_time"
 _MICRO = 1e-6
 
 
@@ -202,11 +201,6 @@ class TracedRuns:
     kept: Sequence[int]
     interruptions: Interruptions = UNINTERRUPTED
 
-    def of(self, times: Sequence[float]) -> list[float]:
-        """Return the times that count of those of a kernel; all if it did not run in each run."""
-        last = times[-self.taken :]
-        return [last[number] for number in self.kept] if len(last) == self.taken else list(times)
-
 
 def read_kernels(profile: Path, optimized: Path, runs: TracedRuns | None = None) -> KernelTimes:
     """Return the kernels of a tagged model from the runtime's profile and the graph that it ran.
@@ -222,8 +216,9 @@ def read_kernels(profile: Path, optimized: Path, runs: TracedRuns | None = None)
     """
     micros: dict[str, list[float]] = defaultdict(list)
     op_types: dict[str, str] = {}
-    for event in _kernel_events(profile):
-        kernel = event["name"][: -len(_SUFFIX)]
+    events = kernel_events(profile) if runs is None else kernel_events_of_runs(profile, runs.taken, runs.kept)
+    for event in events:
+        kernel = event["name"][: -len(KERNEL_SUFFIX)]
         if NESTED in kernel:  # counted with the node around it
             continue
         micros[kernel].append(float(event["dur"]))
@@ -232,7 +227,7 @@ def read_kernels(profile: Path, optimized: Path, runs: TracedRuns | None = None)
     interruptions = UNINTERRUPTED if runs is None else runs.interruptions
     kernels = []
     for name, times in micros.items():
-        runs_s = tuple(time * _MICRO for time in (times if runs is None else runs.of(times)))
+        runs_s = tuple(time * _MICRO for time in times)
         own_s = interruptions.own_seconds(runs_s)
         kernels.append(Kernel(name, op_types[name], _owner(name, neighbours), own_s, runs_s))
     return KernelTimes(tuple(kernels), interruptions)
@@ -240,13 +235,7 @@ def read_kernels(profile: Path, optimized: Path, runs: TracedRuns | None = None)
 
 def read_op_types(profile: Path) -> list[str]:
     """Return the operator type of every kernel that ran, from the runtime's profile of one run."""
-    return [str(event["args"]["op_name"]) for event in _kernel_events(profile)]
-
-
-def _kernel_events(profile: Path) -> Iterator[dict[str, Any]]:
-    for event in json.loads(profile.read_text()):
-        if event.get("cat") == "Node" and str(event.get("name", "")).endswith(_SUFFIX):
-            yield event
+    return [str(event["args"]["op_name"]) for event in kernel_events(profile)]
 
 
 class _Neighbours(NamedTuple):

@@ -1,5 +1,6 @@
 import itertools
 import json
+from collections.abc import Callable
 
 import pytest
 from hypothesis import given
@@ -22,8 +23,17 @@ UNIT, QUANTIZE, DEQUANTIZE = OwnerKind.UNIT, OwnerKind.QUANTIZE, OwnerKind.DEQUA
 KNOWN = [kind for kind in OwnerKind if kind is not OwnerKind.UNKNOWN]
 
 
-def written(folder, nodes: list[tuple[str, str, str]], micros: dict[str, list[float]]):
-    """Write what the runtime does for a run: a profile, and the graph that it ran."""
+def as_the_runtime_lays_it_out(events: list[dict]) -> str:
+    return "[\n" + ",\n".join(json.dumps(event, separators=(",", " :")) for event in events) + "\n]\n"
+
+
+def written(
+    folder,
+    nodes: list[tuple[str, str, str]],
+    micros: dict[str, list[float]],
+    layout: Callable[[list[dict]], str] = as_the_runtime_lays_it_out,
+):
+    """Write what the runtime does for some runs: a profile, and the graph that it ran."""
     graph = helper.make_graph(
         [helper.make_node("Op", [source], [target], name=name) for name, source, target in nodes],
         "g",
@@ -31,13 +41,16 @@ def written(folder, nodes: list[tuple[str, str, str]], micros: dict[str, list[fl
         [],
     )
     save(helper.make_model(graph), folder / "optimized.onnx")
-    events = [
-        {"cat": "Node", "name": f"{name}_kernel_time", "dur": dur, "args": {"op_name": "Op"}}
-        for name, durations in micros.items()
-        for dur in durations
-    ]
-    other = [{"cat": "Session", "name": "model_run", "dur": 99}, {"cat": "Node", "name": "a_fence_before"}]
-    (folder / "profile.json").write_text(json.dumps([*other, *events]))
+    events = [{"cat": "Session", "name": "session_initialization", "dur": 9}]
+    for run in itertools.zip_longest(*micros.values()):
+        events += [
+            {"cat": "Node", "name": f"{name}_kernel_time", "dur": dur, "args": {"op_name": "Op"}}
+            for name, dur in zip(micros, run, strict=True)
+            if dur is not None
+        ]
+        events.append({"cat": "Node", "name": "a_fence_before"})
+        events.append({"cat": "Session", "name": "model_run", "dur": 99})
+    (folder / "profile.json").write_text(layout(events))
     return folder / "profile.json", folder / "optimized.onnx"
 
 
@@ -81,12 +94,19 @@ def test_a_kernel_has_the_middle_of_its_runs_and_keeps_them(tmp_path):
     assert kernel.runs_s == pytest.approx([run * 1e-6 for run in runs])
 
 
-def test_only_runs_that_count_are_read_and_none_that_warmed_up(tmp_path):
+@pytest.mark.parametrize("layout", [as_the_runtime_lays_it_out, json.dumps])
+def test_only_runs_that_count_are_read_and_none_that_warmed_up(tmp_path, layout):
     every, seldom = Owner(UNIT, 0).tag(1), Owner(UNIT, 1).tag(2)
-    files = written(tmp_path, [], {every: [90.0, 1.0, 50.0, 3.0], seldom: [7.0]})
-    runs = {k.name: k.runs_s for k in read_kernels(*files, TracedRuns(3, (0, 2))).kernels}
-    assert runs[every] == pytest.approx([1e-6, 3e-6])
-    assert runs[seldom] == pytest.approx([7e-6])
+    files = written(tmp_path, [], {every: [90.0, 1.0, 50.0, 3.0], seldom: [7.0, 8.0]}, layout)
+    runs = {k.name: k.runs_s for k in read_kernels(*files, TracedRuns(3, (2, 0))).kernels}
+    assert runs[every] == pytest.approx([3e-6, 1e-6])  # in the order of the runs that waited so long
+    assert runs[seldom] == pytest.approx([8e-6])
+
+
+def test_a_profile_with_fewer_runs_than_were_taken_is_no_measurement(tmp_path):
+    files = written(tmp_path, [], {Owner(UNIT, 0).tag(1): [1.0, 2.0]})
+    with pytest.raises(ValueError, match="2 runs where 3 were taken"):
+        read_kernels(*files, TracedRuns(3, (0, 2)))
 
 
 def test_kernels_of_interrupted_runs_have_their_own_seconds_and_spread(tmp_path):
