@@ -41,7 +41,7 @@ from planner.scenario.loader import load_scenario
 from planner.scenario.schema import Scenario
 from planner.scenario.validation import check_scenario
 from profiling.noise.noise_power import noise_power
-from profiling.on_device.timing_loop import time_interleaved
+from profiling.on_device.timing.interleaved_rounds import time_interleaved
 from profiling.onnx_io.extract import SubmodelExtractor
 from profiling.precision import Precision
 from profiling.quantization.qdq_model import QUANTIZED_SUFFIX

@@ -9,7 +9,7 @@ import numpy as np
 from profiling.arrays import Array, Feeds
 from profiling.graph.any_model import AnyModel
 from profiling.on_device.clock.run_clock import clock_of
-from profiling.on_device.timing_loop import Rounds, calmest, rounds_for, run_interleaved
+from profiling.on_device.timing.interleaved_rounds import Rounds, calmest, rounds_for, run_interleaved
 from profiling.runtime.open_session import Runtime
 from profiling.stage_session import open_stage
 

@@ -13,7 +13,8 @@ from profiling.graph.unit_graph import ModelGraph
 from profiling.latency.measure_latency import mixed_model
 from profiling.noise.noise_power import noise_power
 from profiling.on_device.robust_statistics import MOST_ROUNDS, median_error
-from profiling.on_device.timing_loop import InterleavedTimer, round_seconds
+from profiling.on_device.timing.interleaved_rounds import round_seconds
+from profiling.on_device.timing.interleaved_sessions import InterleavedTimer
 from profiling.precision import Precision
 from profiling.printable_text import first_line
 from profiling.progress import Progress, silent

@@ -11,7 +11,8 @@ import numpy as np
 
 from profiling.arrays import Feeds
 from profiling.graph.any_model import AnyModel
-from profiling.on_device.timing_loop import median_ratio, rounds_for, time_interleaved
+from profiling.on_device.timing.interleaved_rounds import rounds_for, time_interleaved
+from profiling.on_device.timing.interleaved_sessions import median_ratio
 from profiling.runtime.open_session import Runtime
 from profiling.runtime_names import TENSORFLOW
 from profiling.stage_session import open_stage, runtime_of_model

@@ -19,7 +19,7 @@ from planner.verification.stage_times import StageRatios, percentiles_of, ratios
 from profiling.arrays import Feeds
 from profiling.graph.any_model import AnyModel
 from profiling.on_device.robust_statistics import least_sessions
-from profiling.on_device.timing_loop import are_calm_enough, calmest
+from profiling.on_device.timing.interleaved_rounds import are_calm_enough, calmest
 from profiling.progress import Progress, silent
 from profiling.runtime.open_session import Runtime
 from profiling.stage_session import runtime_of_model

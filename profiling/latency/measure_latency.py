@@ -27,12 +27,11 @@ from profiling.on_device.measurement_order import (
 )
 from profiling.on_device.measuring_flow import measure
 from profiling.on_device.robust_statistics import are_enough, middle_error
-from profiling.on_device.timing_loop import (
+from profiling.on_device.timing.interleaved_rounds import calmest, rounds_for
+from profiling.on_device.timing.interleaved_sessions import (
     ChainRuns,
     InterleavedRuns,
     InterleavedTimer,
-    calmest,
-    rounds_for,
     time_chain,
 )
 from profiling.on_device.variant_times import start_seconds, trace

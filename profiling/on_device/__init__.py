@@ -18,7 +18,7 @@ processor: what the processor is, and whether its int8 kernels overflow
 profiler_events: the kernel events in the profile that ONNX Runtime wrote
 robust_statistics: interquartile mean, relative interquartile range, and how often to measure
 runtime_session: what timing asks of a session, whichever runtime it is of
-timing_loop: interleaved timing of calls and sessions
+timing: calls and sessions timed in turn
 variant_sessions: what opens the models of a measurement plan
 variant_times: seconds of each variant as a whole, and of its kernels
 """

@@ -14,7 +14,8 @@ from profiling.on_device.measurement_order import MeasurementPlan
 from profiling.on_device.processor import cpu_description
 from profiling.on_device.robust_statistics import are_contended, are_noisy, relative_iqr
 from profiling.on_device.runtime_session import Feeds, Report, StagedVariants, session_runner
-from profiling.on_device.timing_loop import rounds_for, time_chain
+from profiling.on_device.timing.interleaved_rounds import rounds_for
+from profiling.on_device.timing.interleaved_sessions import time_chain
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,8 @@ from profiling.on_device.measured_record import MeasuredRuntime, record_of, stag
 from profiling.on_device.measurement_order import MeasurementPlan
 from profiling.on_device.processor import int8_overflows
 from profiling.on_device.runtime_session import Feeds, Report, session_runner
-from profiling.on_device.timing_loop import InterleavedTimer, time_interleaved
+from profiling.on_device.timing.interleaved_rounds import time_interleaved
+from profiling.on_device.timing.interleaved_sessions import InterleavedTimer
 from profiling.on_device.variant_sessions import VariantSessions
 from profiling.on_device.variant_times import time_variants
 

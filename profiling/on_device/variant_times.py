@@ -17,14 +17,12 @@ from profiling.on_device.measured_record import Timed
 from profiling.on_device.measurement_order import MeasurementPlan
 from profiling.on_device.robust_statistics import is_slow, session_count
 from profiling.on_device.runtime_session import Feeds, Report, session_runner
-from profiling.on_device.timing_loop import (
+from profiling.on_device.timing.interleaved_rounds import Rounds, calmest, least_seconds
+from profiling.on_device.timing.interleaved_sessions import (
     REFERENCE,
     SESSION,
     InterleavedRuns,
     InterleavedTimer,
-    Rounds,
-    calmest,
-    least_seconds,
 )
 from profiling.on_device.variant_sessions import VariantSessions
 

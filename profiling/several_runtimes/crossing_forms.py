@@ -16,7 +16,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from profiling.arrays import Array
 from profiling.on_device.robust_statistics import MOST_ROUNDS
-from profiling.on_device.timing_loop import time_interleaved
+from profiling.on_device.timing.interleaved_rounds import time_interleaved
 from profiling.onnx_io.unique_names import rename_tensors
 from profiling.runtime.open_session import Runtime, open_session
 

@@ -12,7 +12,7 @@ from profiling.litert.load import LitertModel
 from profiling.on_device.clock.run_clock import RunClock, clock_of
 from profiling.on_device.litert.litert_timing import GroupCalls, group_seconds
 from profiling.on_device.robust_statistics import interquartile_mean, relative_iqr
-from profiling.on_device.timing_loop import time_interleaved
+from profiling.on_device.timing.interleaved_rounds import time_interleaved
 
 _CONTEXT = 8  # units before the one that is timed: caches are as in the whole, and a run stays short
 _ROUNDS = 30

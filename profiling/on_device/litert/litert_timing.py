@@ -9,15 +9,13 @@ from profiling.on_device.clock.run_clock import RunClock
 from profiling.on_device.kernels import Kernel, KernelTimes, Owner
 from profiling.on_device.robust_statistics import interquartile_mean
 from profiling.on_device.runtime_session import Feeds, Session, session_runner
-from profiling.on_device.timing_loop import (
-    ChainRuns,
+from profiling.on_device.timing.interleaved_rounds import (
     Rounds,
-    median_ratio,
     rounds_for,
     run_interleaved,
-    time_chain,
     time_interleaved,
 )
+from profiling.on_device.timing.interleaved_sessions import ChainRuns, median_ratio, time_chain
 
 
 class GroupCalls(NamedTuple):

@@ -25,7 +25,7 @@ from profiling.on_device.litert.litert_timing import (
 from profiling.on_device.measured_record import MeasuredRuntime, Timed, record_of, stage_overheads
 from profiling.on_device.measurement_order import MeasurementPlan
 from profiling.on_device.runtime_session import Feeds, Report, Session, StagedVariants, session_runner
-from profiling.on_device.timing_loop import Rounds, are_calm_enough, calmest, least_seconds
+from profiling.on_device.timing.interleaved_rounds import Rounds, are_calm_enough, calmest, least_seconds
 
 _SESSIONS = 3  # where an interpreter's memory lies makes a few percent: the middle one of some counts
 

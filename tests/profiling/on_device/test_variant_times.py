@@ -9,7 +9,7 @@ from profiling.on_device.device_main import read_feeds, read_measurement_plan
 from profiling.on_device.kernels import Kernel, KernelTimes, Owner, OwnerKind
 from profiling.on_device.measured_record import Timed
 from profiling.on_device.onnx_runtime_bundle import BundleSessions
-from profiling.on_device.timing_loop import InterleavedTimer
+from profiling.on_device.timing.interleaved_sessions import InterleavedTimer
 from profiling.on_device.variant_times import time_variants
 from profiling.precision import Precision
 from profiling.runtime.open_session import Runtime

@@ -104,6 +104,6 @@ def test_a_changed_solver_asks_for_new_answers_and_keeps_profiles(tmp_path):
         file.write("# changed\n")
     after = keys(tmp_path)
     assert (after[0] != before[0], after[1] == before[1]) == (True, True)
-    with (tmp_path / "profiling/on_device/timing_loop.py").open("a") as file:
+    with (tmp_path / "profiling/on_device/timing/interleaved_rounds.py").open("a") as file:
         file.write("# changed\n")
     assert keys(tmp_path)[1] != after[1]

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from profiling.on_device.clock.core_contention import CoreChoice, CoreProbe, OwnCore, own_core
 from profiling.on_device.clock.run_clock import CPU, clock_of
-from profiling.on_device.timing_loop import run_interleaved
+from profiling.on_device.timing.interleaved_rounds import run_interleaved
 
 
 class FakeMachine:

@@ -1,19 +1,17 @@
-"""Seconds of calls and sessions, timed in turn, so that what slows the machine slows all of them alike."""
+"""Seconds of calls, timed in turn, so that what slows the machine slows all of them alike."""
 
 from __future__ import annotations
 
 import itertools
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Callable, NamedTuple, Protocol, TypeVar
 
 from profiling.on_device.clock.run_clock import WALL, RunClock, RunTime
 from profiling.on_device.robust_statistics import MOST_ROUNDS, are_contended, sufficient_rounds
-from profiling.on_device.runtime_session import Feeds, Session, session_runner
 
-REFERENCE, SESSION = "reference", "session"
 # Rounds that are taken for each that is asked for, where too many of them are disturbed.
 _MOST_TAKEN = 3
 _MOST_SESSIONS = 2  # that are taken for each that is wanted, where they share their core
@@ -22,7 +20,7 @@ _FEWEST, _FEWEST_FILLED = 8, 3  # rounds that count, if more were taken; of thos
 # first run takes up to 40 % more, and a cache that holds all of it is only filled after up to 30 ms of runs.
 _CACHED_S, _MOST_WARMING = 0.03, 16
 _SHORT_AT_FIRST_S = 4 * _CACHED_S  # the first run of a session, which allocates memory, takes so much longer
-_BURST_S, _MOST_IN_BURST = 0.02, 8  # runs of one callable that count, one behind another
+_MOST_IN_BURST = 8  # runs of one callable that count, one behind another
 # Part of the rounds asked for that counts by processor time where hardly one is warm: cold caches only ever
 # add to a run, and the lowest are the warmest.
 _QUARTER = 4
@@ -186,8 +184,8 @@ def _taken_rounds(
     first = {key: _first_runs(call, clock) for key, call in work.items() if key not in known_s}
     before = _burst([run for own in first.values() for run in own], clock, waited)
     run_s = {key: first[key][-1].seconds if key in first else known_s[key] for key in work}
-    size = 1 if len(work) == 1 else _rounds_in_burst(max(run_s.values(), default=_CACHED_S))
     warming = {key: 0 if len(work) == 1 else _warming_calls(run_s[key]) for key in work}
+    size = _rounds_in_burst(warming.values())
     taken: list[Round] = []
     undisturbed = bursts = 0
     # Among runs of long work none is warm where one is not, however many there are.
@@ -234,7 +232,10 @@ def _next_burst(
     size
         How many rounds it has.
     """
-    runs = {key: [clock.time(call) for _ in range(warming[key] + size)] for key, call in work.items()}
+    runs = {
+        key: [*(clock.warm_up(call) for _ in range(warming[key])), *(clock.time(call) for _ in range(size))]
+        for key, call in work.items()
+    }
     burst = _burst([run for own in runs.values() for run in own], clock, before.waited_s)
     is_warm = burst.is_calm and (before.is_calm or all(warming[key] for key in work))
     rounds = [
@@ -268,15 +269,24 @@ def _warming_calls(run_s: float) -> int:
     return int(min(_MOST_WARMING, _CACHED_S / run_s)) if run_s > 0 else _MOST_WARMING
 
 
-def _rounds_in_burst(run_s: float) -> int:
-    """Return of how many rounds each callable runs all at once, if the longest takes so many seconds."""
-    return max(1, int(min(_MOST_IN_BURST, _BURST_S / run_s))) if run_s > 0 else _MOST_IN_BURST
+def _rounds_in_burst(warming: Collection[int]) -> int:
+    """Return of how many rounds each callable runs all at once: as many as the shortest ran before them.
+
+    Fewer would take longer, as all that is short runs before each burst.
+
+    Parameters
+    ----------
+    warming
+        How often each of them runs before its runs count.
+    """
+    return max(1, min(_MOST_IN_BURST, max(warming, default=0)))
 
 
 def round_seconds(runs_s: Sequence[float]) -> float:
     """Return what a round takes of several callables with so many seconds each."""
-    size = _rounds_in_burst(max(runs_s))
-    return sum((_warming_calls(run_s) / size + 1) * run_s for run_s in runs_s)
+    warming = [_warming_calls(run_s) for run_s in runs_s]
+    size = _rounds_in_burst(warming)
+    return sum((calls / size + 1) * run_s for calls, run_s in zip(warming, runs_s))
 
 
 def _counting(taken: Sequence[Round], key: Any, rounds: int, clock: RunClock) -> Sequence[int]:
@@ -302,10 +312,11 @@ def time_interleaved(
 
 def rounds_for(call: Callable[[], object], wanted: int, clock: RunClock) -> int:
     """Return how often to time a callable: as wanted, or (0) as often as `sufficient_rounds` says."""
-    return wanted or sufficient_rounds(_second_run_s(call, clock))
+    return wanted or sufficient_rounds(second_run_s(call, clock))
 
 
-def _second_run_s(call: Callable[[], object], clock: RunClock) -> float:
+def second_run_s(call: Callable[[], object], clock: RunClock) -> float:
+    """Return what a callable takes when it runs for the second time."""
     call()  # the first run also allocates memory
     return clock.time(call).seconds
 
@@ -313,145 +324,3 @@ def _second_run_s(call: Callable[[], object], clock: RunClock) -> float:
 def least_seconds(call: Callable[[], object], clock: RunClock) -> float:
     """Return what a run takes even if, as in this one, there is hardly anything to compute."""
     return statistics.median(time_interleaved({0: call}, MOST_ROUNDS, clock)[0])
-
-
-@dataclass(frozen=True)
-class InterleavedRuns:
-    """Rounds of two sessions that ran in turn."""
-
-    rounds: Rounds
-
-    @property
-    def are_warm(self) -> bool:
-        """Whether the rounds that count are warm."""
-        return self.rounds.are_warm
-
-    @property
-    def is_contended(self) -> bool:
-        """Whether many of its runs shared their core."""
-        return self.rounds.is_contended
-
-    @property
-    def reference(self) -> list[RunTime]:
-        """Runs of the reference that count."""
-        return self.rounds.of(REFERENCE)
-
-    @property
-    def session(self) -> list[RunTime]:
-        """Runs of the session that count."""
-        return self.rounds.of(SESSION)
-
-    @property
-    def reference_s(self) -> list[float]:
-        """Seconds of the reference."""
-        return [run.seconds for run in self.reference]
-
-    @property
-    def ratio(self) -> float:
-        """Median, over the rounds, of the session's seconds over those of the reference."""
-        return median_ratio([run.seconds for run in self.session], self.reference_s)
-
-
-def median_ratio(seconds: Sequence[float], reference_s: Sequence[float]) -> float:
-    """Return the median, over rounds, of seconds over those of a reference."""
-    return statistics.median(own_s / whole_s for own_s, whole_s in zip(seconds, reference_s))
-
-
-class InterleavedTimer:
-    """Times sessions in turn with one reference.
-
-    Parameters
-    ----------
-    feeds
-        One real sample, for all of them.
-    rounds
-        Of each pair; 0 for as many as `rounds_for` finds right for the reference.
-    """
-
-    def __init__(self, reference: Session, feeds: Feeds, rounds: int, clock: RunClock) -> None:
-        self.clock = clock
-        self._reference = session_runner(reference, feeds)
-        self._feeds = feeds
-        self._known_s = {} if rounds else {REFERENCE: _second_run_s(self._reference, clock)}
-        self.rounds = rounds or sufficient_rounds(self._known_s[REFERENCE])
-
-    def __call__(self, session: Session, rounds: int = 0) -> InterleavedRuns:
-        """Return the runs of a session in turn with the reference.
-
-        Parameters
-        ----------
-        rounds
-            The timer's own if 0.
-        """
-        work = {REFERENCE: self._reference, SESSION: session_runner(session, self._feeds)}
-        found = InterleavedRuns(run_interleaved(work, rounds or self.rounds, self.clock, self._known_s))
-        self._known_s = {REFERENCE: statistics.median(found.reference_s)}
-        return found
-
-
-@dataclass(frozen=True)
-class StageRuns:
-    """Seconds of a stage, and of the whole model that it is compared with, in each round."""
-
-    seconds: Sequence[float]
-    whole_s: Sequence[float]
-
-
-@dataclass(frozen=True)
-class ChainRuns:
-    """Runs of stages, one after another, and of the whole models that they are compared with.
-
-    Parameters
-    ----------
-    stages
-        In running order.
-    is_contended
-        Whether many of the runs that count shared their core.
-    are_warm
-        Whether the rounds that count are warm.
-    """
-
-    stages: Sequence[StageRuns]
-    is_contended: bool = False
-    are_warm: bool = True
-
-    @property
-    def ratios(self) -> list[float]:
-        """Seconds of each stage over those of its whole model: the median over the rounds."""
-        return [median_ratio(own.seconds, own.whole_s) for own in self.stages]
-
-
-def time_chain(
-    wholes: Sequence[Session],
-    stages: Sequence[Session],
-    feeds: Feeds,
-    rounds: int,
-    clock: RunClock,
-    handed_over: Feeds | None = None,
-) -> ChainRuns:
-    """Return the runs of stages and of whole models, one after another in every round.
-
-    Parameters
-    ----------
-    wholes
-        The whole model that each stage is compared with.
-    stages
-        In running order: each reads inputs of the model and outputs of stages before it.
-    handed_over
-        What stages read besides.
-    """
-    values = {**feeds, **(handed_over or {})}
-    references = list({id(whole): whole for whole in wholes}.values())
-    calls = [session_runner(whole, feeds) for whole in references]
-    for stage in stages:
-        stage_feeds = {end.name: values[end.name] for end in stage.get_inputs()}
-        calls.append(session_runner(stage, stage_feeds))
-        values.update(zip([end.name for end in stage.get_outputs()], stage.run(None, stage_feeds)))
-    found = run_interleaved(dict(enumerate(calls)), rounds, clock)
-    seconds = {number: [run.seconds for run in found.of(number)] for number in range(len(calls))}
-    place = {id(whole): number for number, whole in enumerate(references)}
-    runs = [
-        StageRuns(seconds[number], seconds[place[id(whole)]])
-        for number, whole in enumerate(wholes, start=len(references))
-    ]
-    return ChainRuns(runs, found.is_contended, found.are_warm)
