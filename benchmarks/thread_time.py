@@ -9,12 +9,18 @@ import numpy as np
 from profiling.arrays import Array, Feeds
 from profiling.graph.any_model import AnyModel
 from profiling.on_device.clock.run_clock import clock_of
-from profiling.on_device.timing.interleaved_rounds import Rounds, calmest, rounds_for, run_interleaved
+from profiling.on_device.timing.interleaved_rounds import (
+    Rounds,
+    are_calm_enough,
+    calmest,
+    rounds_for,
+    run_interleaved,
+)
 from profiling.runtime.open_session import Runtime
 from profiling.stage_session import open_stage
 
 SESSIONS = 3  # where a session's memory lies makes a few percent: the middle one of some counts
-_MOST_SESSIONS = 9  # are taken where some share their core
+_MOST_SESSIONS = 9  # are taken where other work interferes
 _PATIENCE_S = 8.0  # counts as measured before each session, so that it waits longer for a core of its own
 
 
@@ -44,7 +50,7 @@ def take_turns(models: Sequence[tuple[AnyModel, Feeds]]) -> Turns:
     """Time models, each on a sample of its own, in turn; the first says how many rounds."""
     clock = clock_of(1)
     found: list[Rounds] = []
-    while len(found) < _MOST_SESSIONS and sum(not one.is_contended for one in found) < SESSIONS:
+    while not are_calm_enough(found, SESSIONS, _MOST_SESSIONS):
         sessions = [open_stage(model, Runtime()) for model, _ in models]
         calls = {
             number: partial(session.run, None, dict(feeds))

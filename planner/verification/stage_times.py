@@ -10,7 +10,7 @@ import numpy as np
 from planner.plan.plan_record import StagePercentiles
 from profiling.arrays import Feeds
 from profiling.graph.any_model import AnyModel
-from profiling.on_device.timing.interleaved_rounds import rounds_for
+from profiling.on_device.timing.interleaved_rounds import Interference, rounds_for
 from profiling.on_device.timing.interleaved_sessions import median_ratio, time_chain
 from profiling.runtime.open_session import Runtime
 from profiling.runtime_names import TENSORFLOW
@@ -32,17 +32,14 @@ class StageRatios:
         Each run over the median of the fp32 model's; none where a runtime tells the median alone.
     fp32_s
         That median; 0 likewise.
-    is_contended
-        Whether many of the runs shared their core.
-    are_warm
-        Whether they found their caches filled.
+    interference
+        What other work did to the runs.
     """
 
     middle: float
     runs: tuple[float, ...] = ()
     fp32_s: float = 0.0
-    is_contended: bool = False
-    are_warm: bool = True
+    interference: Interference = Interference.NONE
 
 
 def ratios_to_whole(
@@ -69,8 +66,7 @@ def ratios_to_whole(
             median_ratio(one.seconds, one.whole_s),
             tuple(float(seconds / np.median(one.whole_s)) for seconds in one.seconds),
             float(np.median(one.whole_s)),
-            found.is_contended,
-            found.are_warm,
+            found.interference,
         )
         for one in found.stages
     ]

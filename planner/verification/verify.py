@@ -19,7 +19,7 @@ from planner.verification.stage_times import StageRatios, percentiles_of, ratios
 from profiling.arrays import Feeds
 from profiling.graph.any_model import AnyModel
 from profiling.on_device.robust_statistics import least_sessions
-from profiling.on_device.timing.interleaved_rounds import are_calm_enough, calmest
+from profiling.on_device.timing.interleaved_rounds import Interference, are_calm_enough, calmest
 from profiling.progress import Progress, silent
 from profiling.runtime.open_session import Runtime
 from profiling.stage_session import runtime_of_model
@@ -113,14 +113,9 @@ class _Session:
     whole: StageRatios
 
     @property
-    def is_contended(self) -> bool:
-        """Whether many of its runs shared their core."""
-        return self.whole.is_contended or any(stage.is_contended for stage in self.chain)
-
-    @property
-    def are_warm(self) -> bool:
-        """Whether its runs found their caches filled."""
-        return self.whole.are_warm and all(stage.are_warm for stage in self.chain)
+    def interference(self) -> Interference:
+        """What other work did to its runs."""
+        return max(one.interference for one in (self.whole, *self.chain))
 
 
 def latency_ratios(target: VerificationTarget, feeds: Feeds, runtime: Runtime) -> LatencyRatios:

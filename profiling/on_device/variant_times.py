@@ -17,7 +17,13 @@ from profiling.on_device.measured_record import Timed
 from profiling.on_device.measurement_order import MeasurementPlan
 from profiling.on_device.robust_statistics import is_slow, session_count
 from profiling.on_device.runtime_session import Feeds, Report, session_runner
-from profiling.on_device.timing.interleaved_rounds import Rounds, calmest, least_seconds
+from profiling.on_device.timing.interleaved_rounds import (
+    Interference,
+    Rounds,
+    are_calm_enough,
+    calmest,
+    least_seconds,
+)
 from profiling.on_device.timing.interleaved_sessions import (
     REFERENCE,
     SESSION,
@@ -25,6 +31,9 @@ from profiling.on_device.timing.interleaved_sessions import (
     InterleavedTimer,
 )
 from profiling.on_device.variant_sessions import VariantSessions
+
+_FEWEST_CALM = 2  # sessions of a variant that are wanted without interference
+_MOST_SESSIONS = 2  # that are taken then, for each that is taken in any case
 
 
 class _Session(NamedTuple):
@@ -43,14 +52,13 @@ class _Session(NamedTuple):
         return self.plain or self.traced
 
     @property
-    def is_contended(self) -> bool:
-        """Whether many of its runs shared their core."""
-        return self.traced.is_contended or self.shown.is_contended
+    def interference(self) -> Interference:
+        """What other work did to the runs that tell what the variant takes, or to the core of all.
 
-    @property
-    def are_warm(self) -> bool:
-        """Whether the runs that count found their caches filled."""
-        return self.shown.are_warm
+        Kernels' seconds allow for cold caches.
+        """
+        shared = self.traced.interference is Interference.SHARED_CORE
+        return Interference.SHARED_CORE if shared else self.shown.interference
 
     @property
     def fp32_s(self) -> list[float]:
@@ -77,23 +85,31 @@ def time_variants(
     start_s, count = start_seconds(models, timer.clock), session_count(plan.rounds)
     rounds, variants = -(-plan.rounds // count), len(plan.variants)
     sessions: list[list[_Session]] = [[] for _ in range(variants)]
+    # Units' seconds come from the models in one precision; mixed ones only show what switches add.
+    rounds_of = [rounds if variant < len(plan.precisions) else -(-rounds // 2) for variant in range(variants)]
     for number in range(count):
         if number:
             timer = InterleavedTimer(models.plain(0), feeds, rounds, timer.clock)
         for variant in range(variants):
-            # Units' seconds come from the models in one precision; mixed ones only show what switches add.
-            own_rounds = rounds if variant < len(plan.precisions) else -(-rounds // 2)
-            kernels, traced = trace(models, variant, timer, own_rounds)
-            # The profiler's own cost is nothing beside kernels that take long.
-            only_traced = variant == 0 or is_slow(statistics.median(traced.reference_s))
-            plain = None if only_traced else timer(models.plain(variant), own_rounds)
-            sessions[variant].append(_Session(kernels, traced, plain))
+            sessions[variant].append(_session(models, variant, timer, rounds_of[variant]))
             report("timing", number * variants + variant + 1, count * variants)
+    for variant, own in enumerate(sessions):
+        while not are_calm_enough(own, min(_FEWEST_CALM, count), _MOST_SESSIONS * count):
+            report("timing again what other work slowed", variant, variants)
+            timer = InterleavedTimer(models.plain(0), feeds, rounds, timer.clock)
+            own.append(_session(models, variant, timer, rounds_of[variant]))
     first, *mixed = (calmest(each) for each in sessions)
     fp32_s = statistics.median(seconds for each in (first, *mixed) for one in each for seconds in one.fp32_s)
     fp32 = [(one.shown.rounds, REFERENCE) for each in (first, *mixed) for one in each]
     others = [_timed(each, [one.shown.ratio for one in each], fp32_s, start_s) for each in mixed]
     return [_with_runs(_timed(first, [1.0], fp32_s, start_s), fp32), *others]
+
+
+def _session(models: VariantSessions, variant: int, timer: InterleavedTimer, rounds: int) -> _Session:
+    kernels, traced = trace(models, variant, timer, rounds)
+    # The profiler's own cost is nothing beside kernels that take long.
+    only_traced = variant == 0 or is_slow(statistics.median(traced.reference_s))
+    return _Session(kernels, traced, None if only_traced else timer(models.plain(variant), rounds))
 
 
 def _timed(sessions: Sequence[_Session], ratios: Sequence[float], fp32_s: float, start_s: float) -> Timed:

@@ -6,6 +6,7 @@ import itertools
 import statistics
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from enum import IntEnum
 from types import MappingProxyType
 from typing import Any, Callable, NamedTuple, Protocol, TypeVar
 
@@ -14,7 +15,7 @@ from profiling.on_device.robust_statistics import MOST_ROUNDS, are_contended, su
 
 # Rounds that are taken for each that is asked for, where too many of them are disturbed.
 _MOST_TAKEN = 3
-_MOST_SESSIONS = 2  # that are taken for each that is wanted, where they share their core
+_MOST_SESSIONS = 2  # that are taken for each that is wanted, where other work interferes
 _FEWEST, _FEWEST_FILLED = 8, 3  # rounds that count, if more were taken; of those behind filled caches
 # What takes less finds its weights and tensors in caches if it ran just before. Behind another model, its
 # first run takes up to 40 % more, and a cache that holds all of it is only filled after up to 30 ms of runs.
@@ -24,6 +25,15 @@ _MOST_IN_BURST = 8  # runs of one callable that count, one behind another
 # Part of the rounds asked for that counts by processor time where hardly one is warm: cold caches only ever
 # add to a run, and the lowest are the warmest.
 _QUARTER = 4
+
+
+class Interference(IntEnum):
+    """What other work did to runs that count: the less of it, the more they say."""
+
+    NONE = 0
+    SOME = 1  # they were disturbed, and are so long that it hardly matters
+    COLD = 2  # it emptied the caches, which are much of what short runs take
+    SHARED_CORE = 3
 
 
 @dataclass(frozen=True)
@@ -87,6 +97,16 @@ class Rounds:
         counting = [run for key in self.kept for run in self.of(key)]
         return bool(counting) and are_contended(sum(run.is_contended for run in counting) / len(counting))
 
+    @property
+    def interference(self) -> Interference:
+        """What other work did to those that count."""
+        if self.is_contended:
+            return Interference.SHARED_CORE
+        if self.are_warm:
+            return Interference.NONE
+        are_short = any(calls > 1 for one in self.taken for calls in one.calls.values())
+        return Interference.COLD if are_short else Interference.SOME
+
     def of(self, key: Any) -> list[RunTime]:
         """Return the runs of a callable that count."""
         return [self.taken[number].runs[key] for number in self.kept[key]]
@@ -104,27 +124,29 @@ class SessionRuns(Protocol):
     """What was measured in one session."""
 
     @property
-    def is_contended(self) -> bool:
-        """Whether that was on a core that other work shared."""
-
-    @property
-    def are_warm(self) -> bool:
-        """Whether other work emptied no caches before the runs that count."""
+    def interference(self) -> Interference:
+        """What other work did to the runs that count."""
 
 
 Runs = TypeVar("Runs", bound=SessionRuns)
 
 
 def calmest(sessions: Sequence[Runs]) -> Sequence[Runs]:
-    """Return the sessions that did not share their core, if there are some, and of these the warm ones."""
-    own = [runs for runs in sessions if not runs.is_contended] or sessions
-    return [runs for runs in own if runs.are_warm] or own
+    """Return the sessions with the least interference."""
+    least = min((runs.interference for runs in sessions), default=Interference.NONE)
+    return [runs for runs in sessions if runs.interference == least]
 
 
-def are_calm_enough(sessions: Sequence[SessionRuns], wanted: int) -> bool:
-    """Return whether so many sessions as wanted did not share their core, or twice as many were taken."""
-    calm = sum(not runs.is_contended for runs in sessions)
-    return calm >= wanted or len(sessions) >= _MOST_SESSIONS * wanted
+def are_calm_enough(sessions: Sequence[SessionRuns], wanted: int, most: int = 0) -> bool:
+    """Return whether so many sessions as wanted had hardly any interference, or no more are to be taken.
+
+    Parameters
+    ----------
+    most
+        How many are taken at most; twice as many as wanted if 0.
+    """
+    calm = sum(runs.interference <= Interference.SOME for runs in sessions)
+    return calm >= wanted or len(sessions) >= (most or _MOST_SESSIONS * wanted)
 
 
 class _Burst(NamedTuple):

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from profiling.on_device.clock.run_clock import RunClock, RunTime
 from profiling.on_device.robust_statistics import sufficient_rounds
 from profiling.on_device.runtime_session import Feeds, Session, session_runner
-from profiling.on_device.timing.interleaved_rounds import Rounds, run_interleaved, second_run_s
+from profiling.on_device.timing.interleaved_rounds import Interference, Rounds, run_interleaved, second_run_s
 
 REFERENCE, SESSION = "reference", "session"
 
@@ -21,14 +21,9 @@ class InterleavedRuns:
     rounds: Rounds
 
     @property
-    def are_warm(self) -> bool:
-        """Whether the rounds that count are warm."""
-        return self.rounds.are_warm
-
-    @property
-    def is_contended(self) -> bool:
-        """Whether many of its runs shared their core."""
-        return self.rounds.is_contended
+    def interference(self) -> Interference:
+        """What other work did to the rounds that count."""
+        return self.rounds.interference
 
     @property
     def reference(self) -> list[RunTime]:
@@ -104,15 +99,12 @@ class ChainRuns:
     ----------
     stages
         In running order.
-    is_contended
-        Whether many of the runs that count shared their core.
-    are_warm
-        Whether the rounds that count are warm.
+    interference
+        What other work did to the rounds that count.
     """
 
     stages: Sequence[StageRuns]
-    is_contended: bool = False
-    are_warm: bool = True
+    interference: Interference = Interference.NONE
 
     @property
     def ratios(self) -> list[float]:
@@ -153,4 +145,4 @@ def time_chain(
         StageRuns(seconds[number], seconds[place[id(whole)]])
         for number, whole in enumerate(wholes, start=len(references))
     ]
-    return ChainRuns(runs, found.is_contended, found.are_warm)
+    return ChainRuns(runs, found.interference)

@@ -11,6 +11,7 @@ from planner.run import plan_scenario
 from planner.scenario.loader import load_scenario
 from planner.verification import verify
 from planner.verification.stage_times import StageRatios, percentiles_of
+from profiling.on_device.timing.interleaved_rounds import Interference
 from profiling.runtime.open_session import Runtime
 
 
@@ -45,15 +46,16 @@ class Cut:
     is_cut: bool = True
 
 
-def test_of_a_chains_sessions_those_count_that_did_not_share_their_core(monkeypatch):
-    taken = iter([(4.0, True), (1.0, False), (5.0, True), (2.0, False), (3.0, False)])
-    pace, is_contended = 1.0, False
+def test_of_a_chains_sessions_those_count_with_which_nothing_interfered(monkeypatch):
+    calm, shared, cold = Interference.NONE, Interference.SHARED_CORE, Interference.COLD
+    taken = iter([(4.0, shared), (1.0, calm), (5.0, cold), (2.0, calm), (3.0, calm)])
+    pace, interference = 1.0, calm
 
     def ratios(target, models, feeds, runtime):
-        nonlocal pace, is_contended
+        nonlocal pace, interference
         if models == target.stages:
-            pace, is_contended = next(taken)
-        return [StageRatios(pace / len(models), is_contended=is_contended) for _ in models]
+            pace, interference = next(taken)
+        return [StageRatios(pace / len(models), interference=interference) for _ in models]
 
     monkeypatch.setattr(verify, "_ratios", ratios)
     found = verify.latency_ratios(Cut(), {}, Runtime())

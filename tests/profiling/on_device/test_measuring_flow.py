@@ -53,9 +53,10 @@ def test_every_precision_has_its_run_its_kernels_and_a_rest(record):
 def test_mixed_models_run_half_as_often(record, bundle):
     plan = read_measurement_plan(bundle)
     mixed = len(plan.variants) - len(Precision)
-    # The fp32 model runs beside every model.
-    assert len(record.runs_s[Precision.FP32]) == len(Precision) * ROUNDS + mixed * ROUNDS // 2
-    assert len(record.runs_s[Precision.INT8]) == ROUNDS
+    # The fp32 model runs beside every model; what other work slowed is timed in another session, too.
+    least = len(Precision) * ROUNDS + mixed * ROUNDS // 2
+    assert least <= len(record.runs_s[Precision.FP32]) <= 2 * least
+    assert len(record.runs_s[Precision.INT8]) in (ROUNDS, 2 * ROUNDS)
 
 
 def test_costs_are_noisy_where_the_fp32_runs_are_or_where_they_shared_their_core(record):
@@ -73,7 +74,9 @@ def test_a_record_says_by_which_clock_and_how_disturbed_runs_were(record):
 
 def test_progress_counts_models_and_cut_ones(record, reports, bundle):
     models = len(read_measurement_plan(bundle).variants)
-    assert reports == [
+    again = [phase for phase, *_ in reports if phase not in ("timing", "timing cuts")]
+    assert set(again) <= {"timing again what other work slowed"}
+    assert [one for one in reports if one[0] not in again] == [
         *(("timing", number, models) for number in range(1, models + 1)),
         *(("timing cuts", number, len(Precision)) for number in range(1, len(Precision) + 1)),
     ]

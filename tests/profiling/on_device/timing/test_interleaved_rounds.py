@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from profiling.on_device.clock.run_clock import CPU, WALL, RunClock, RunTime, clock_of
 from profiling.on_device.timing.interleaved_rounds import (
+    Interference,
     Round,
     Rounds,
     are_calm_enough,
@@ -212,32 +213,38 @@ def test_rounds_that_are_asked_for_need_no_run():
     assert rounds_for(lambda: 1 / 0, 5, clock_of(1)) == 5
 
 
-def session(*contended: bool, is_warm: bool = True) -> Rounds:
+def session(*contended: bool, is_warm: bool = True, calls: int = 1) -> Rounds:
     taken = [
-        Round({"a": RunTime(1.0, is_contended=each)}, is_calm=is_warm, is_warm=is_warm) for each in contended
+        Round({"a": RunTime(1.0, is_contended=each)}, is_warm, is_warm, {"a": calls}) for each in contended
     ]
     return Rounds(taken, {"a": range(len(taken))})
 
 
-def test_sessions_that_had_their_core_to_themselves_count_if_there_are_some():
-    shared, own = session(True, True, False), session(False, False, False, True)
-    assert shared.is_contended
-    assert not own.is_contended
-    assert calmest([shared, own, shared]) == [own]
+def test_what_other_work_did_to_runs_depends_on_how_long_they_are():
+    assert session(False).interference is Interference.NONE
+    assert session(True, True, False).interference is Interference.SHARED_CORE
+    assert session(False, is_warm=False).interference is Interference.SOME
+    assert session(False, is_warm=False, calls=9).interference is Interference.COLD
+    assert session(False, calls=9).interference is Interference.NONE
+
+
+def test_sessions_with_the_least_interference_count():
+    shared, cold, some, calm = (
+        session(True), session(False, is_warm=False, calls=9), session(False, is_warm=False), session(False)
+    )  # fmt: skip
+    assert calmest([shared, cold, some, calm, shared, calm]) == [calm, calm]
+    assert calmest([shared, cold, some]) == [some]
+    assert calmest([shared, cold]) == [cold]
     assert calmest([shared, shared]) == [shared, shared]
     assert calmest([]) == []
 
 
-def test_of_those_with_a_core_of_their_own_warm_sessions_count_if_there_are_some():
-    warm, cold, shared = session(False), session(False, is_warm=False), session(True)
-    assert calmest([cold, warm, shared]) == [warm]
-    assert calmest([cold, shared]) == [cold]
-
-
-def test_sessions_go_on_while_they_share_their_core_up_to_twice_as_many():
-    shared, own = session(True), session(False)
+@pytest.mark.parametrize("spoiled", [session(True), session(False, is_warm=False, calls=9)])
+def test_sessions_go_on_while_other_work_interferes_up_to_twice_as_many(spoiled):
+    own, some = session(False, False, False, True), session(False, is_warm=False)
     assert not are_calm_enough([own], 2)
-    assert are_calm_enough([own, own], 2)
-    assert not are_calm_enough([own, shared, shared], 2)
-    assert are_calm_enough([own, shared, shared, own], 2)
-    assert are_calm_enough([shared] * 4, 2)
+    assert are_calm_enough([own, some], 2)
+    assert not are_calm_enough([own, spoiled, spoiled], 2)
+    assert are_calm_enough([own, spoiled, spoiled, own], 2)
+    assert are_calm_enough([spoiled] * 4, 2)
+    assert not are_calm_enough([spoiled] * 4, 2, 5)
