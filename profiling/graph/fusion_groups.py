@@ -1,6 +1,6 @@
 """Which nodes ONNX Runtime fuses into one kernel, so that they are decided together."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 import networkx as nx
 import onnx
@@ -11,6 +11,9 @@ from profiling.quantization.qdq_model import ACTIVATIONS
 
 _ANCHORS = frozenset({"Conv", "ConvTranspose", "Gemm", "MatMul"})
 _ELEMENTWISE = frozenset({"Add", "Mul"})
+# Of the activation x * f(x), which ONNX Runtime computes in one kernel: Gelu has an Erf, FastGelu a Tanh.
+_INSIDE_GELU, _OF_GELU = frozenset({"Add", "Div", "Mul", "Pow", "Sub"}), frozenset({"Erf", "Tanh"})
+_MOST_INSIDE_GELU = 8
 _SHAPE_ONLY = frozenset({"Reshape", "Flatten", "Squeeze", "Unsqueeze", "Identity", "Dropout"})
 
 
@@ -18,10 +21,11 @@ def group_nodes(model: onnx.ModelProto) -> list[list[onnx.NodeProto]]:
     """Return the nodes of each unit, units in topological order.
 
     A unit is an anchor (Conv, Gemm, MatMul, Add ...) with the constant Add or Mul, residual Add,
-    activation and shape-only nodes that follow it and that nothing else reads in between. In a model
-    that is quantized already, a QuantizeLinear goes with the node before it, a DequantizeLinear with
-    the node behind it. Only the last node of a unit is read from outside, so units form a DAG.
-    What is joined by a tensor that cannot be handed over is one unit, whatever lies between included.
+    activation and shape-only nodes that follow it and that nothing else reads in between. All nodes of a
+    GELU are one. In a model that is quantized already, a QuantizeLinear goes with the node before it, a
+    DequantizeLinear with the node behind it. Only the last node of a unit is read from outside, so units
+    form a DAG. What is joined by a tensor that cannot be handed over is one unit, whatever lies between
+    included.
     """
     flow = _Flow(model)
     leader: dict[str, str] = {}
@@ -31,6 +35,7 @@ def group_nodes(model: onnx.ModelProto) -> list[list[onnx.NodeProto]]:
         reader = flow.reader_behind(node)
         if reader is not None:
             leader[node.name] = leader[reader]
+    _join_gelus(model, flow, leader)
     _join_by_unportable(model, leader)
     members: dict[str, list[onnx.NodeProto]] = {}
     for node in model.graph.node:
@@ -49,7 +54,7 @@ class _Flow:
         self.nested = {node.name for node in model.graph.node if subgraphs(node)}
         self.writer = {name: node for node in model.graph.node for name in node.output if name}
         self.position = {node.name: i for i, node in enumerate(model.graph.node)}
-        self.op_types = {node.name: node.op_type for node in model.graph.node}
+        self.nodes = {node.name: node for node in model.graph.node}
         self.readers: dict[str, list[str]] = {out.name: [""] for out in model.graph.output}
         for node in model.graph.node:
             for name in all_inputs(node):
@@ -66,6 +71,20 @@ class _Flow:
     def activations(self, node: onnx.NodeProto) -> list[str]:
         """Return the inputs that are no constants."""
         return [name for name in node.input if name and name not in self.constants]
+
+    def op_type(self, name: str) -> str:
+        """Return the operator type of a node; of the caller, who has no name, none."""
+        return self.nodes[name].op_type if name in self.nodes else ""
+
+    def only_reader(self, node: onnx.NodeProto) -> onnx.NodeProto | None:
+        """Return the node that reads what a node writes, if it is the only one."""
+        readers = set(self.readers.get(node.output[0], ()))
+        return self.nodes.get(readers.pop()) if len(readers) == 1 else None
+
+    def read_inside(self, names: Iterable[str], inside: Collection[str]) -> bool:
+        """Return whether what some nodes write is read by others of a set alone."""
+        written = (name for node in names for name in self.nodes[node].output)
+        return all(reader in inside for name in written for reader in self.readers.get(name, ()))
 
     def private(self, tensor: str, readers: Iterable[str]) -> bool:
         """Return whether only `readers` read a tensor (the caller of the model is no reader)."""
@@ -111,11 +130,64 @@ def _is_silu_part(node: onnx.NodeProto, producer: onnx.NodeProto, tensor: str, f
         readers = [r for r in flow.readers.get(tensor, ()) if r != node.name]
         after = flow.readers.get(node.output[0], [])
         # The Mul that joins as well: any other reader would read inside the unit.
-        return len(readers) == 1 and readers == after and flow.op_types.get(readers[0]) == "Mul"
+        return (
+            len(readers) == 1
+            and readers == after
+            and readers[0] in flow.nodes
+            and flow.nodes[readers[0]].op_type == "Mul"
+        )
     if node.op_type == "Mul" and producer.op_type == "Sigmoid":
         other = [name for name in node.input if name != tensor]
         return flow.private(tensor, [node.name]) and other == [producer.input[0]]
     return False
+
+
+def _join_gelus(model: onnx.ModelProto, flow: _Flow, leader: dict[str, str]) -> None:
+    """Let the nodes of each GELU have one leader, and what follows it in its unit, in place."""
+    for node in model.graph.node:
+        gelu = _gelu_around(node, flow) if node.op_type in _OF_GELU else set()
+        units = {leader[name] for name in gelu}
+        if units <= gelu:
+            first = min(units, key=flow.position.__getitem__, default="")
+            leader.update({name: first for name, own in leader.items() if own in units})
+
+
+def _gelu_around(node: onnx.NodeProto, flow: _Flow) -> set[str]:
+    """Return the nodes of x * f(x) with a node in f; none where something else reads what f computes.
+
+    x may have a constant factor.
+    """
+    path = [node]
+    while len(flow.activations(path[-1])) == 1:
+        behind = flow.only_reader(path[-1])
+        if behind is None or behind.op_type not in _INSIDE_GELU:
+            return set()
+        path.append(behind)
+    product, names = path[-1], {one.name for one in path}
+    factors = [name for name in flow.activations(product) if name != path[-2].output[0]]
+    if product.op_type != "Mul" or len(factors) != 1:
+        return set()
+    scaled = flow.writer.get(factors[0])
+    for source in (*factors, *(flow.activations(scaled) if scaled is not None else ())):
+        found = names | _nodes_between(source, [*node.input, *factors], flow)
+        if len(found) > len(names) and flow.read_inside(found - {product.name}, found):
+            return found
+    return set()
+
+
+def _nodes_between(source: str, tensors: Iterable[str], flow: _Flow) -> set[str]:
+    """Return the nodes that compute tensors from one other tensor alone; none if that is not what they do."""
+    names, left = set[str](), list(tensors)
+    while left:
+        name = left.pop()
+        writer = flow.writer.get(name)
+        if name == source or name in flow.constants:
+            continue
+        if writer is None or writer.op_type not in _INSIDE_GELU or len(names) > _MOST_INSIDE_GELU:
+            return set()
+        names.add(writer.name)
+        left += writer.input
+    return names
 
 
 def unportable_tensors(model: onnx.ModelProto) -> frozenset[str]:

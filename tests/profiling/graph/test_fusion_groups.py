@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 from onnx import TensorProto, helper, parser, shape_inference
 
 from profiling.graph.fusion_groups import group_nodes, unportable_tensors
+from profiling.runtime.open_session import Runtime, Trace, open_session
 
 SHAPE = [1, 2, 4, 4]
 HEADER = '<ir_version: 8, opset_import: ["" : 17]> g (float[1, 2, 4, 4] x) => (float[1, 2, 4, 4] y) '
@@ -45,6 +46,65 @@ def test_both_halves_of_a_silu_join_their_convolution_and_no_other():
     assert groups(body) == [["c", "gate"], ["d"], ["y"]]
 
 
+ERF = "d = Div (a, s) e = Erf (d) o = Add (e, s) m = Mul ({x}, o) y = Mul (m, s)"
+TANH = (
+    "h = Mul (a, s) c = Pow (a, s) k = Mul (c, s) p = Add (a, k) u = Mul (p, s) e = Tanh (u) o = Add (e, s) "
+    "y = Mul (h, o)"
+)
+
+
+@pytest.mark.parametrize(
+    ("body", "gelu"),
+    [
+        (ERF.format(x="a"), "deomy"),
+        (TANH, "hckpueoy"),
+        ("h = Mul (s, a) e = Erf (a) o = Add (s, e) y = Mul (o, h)", "heoy"),
+    ],
+)
+@pytest.mark.parametrize("before", [f"a = {CONV} (x, w)", f"f = {CONV} (x, w) a = Add (f, b)"])
+def test_all_nodes_of_a_gelu_are_one_unit(body, gelu, before):
+    assert groups(f"{before} {body}")[1:] == [list(gelu)]
+
+
+@pytest.mark.parametrize(
+    ("body", "kernel"),
+    [
+        ("d = Div (x, r) e = Erf (d) o = Add (e, i) m = Mul (x, o) z = Mul (m, h)", "Gelu"),
+        (
+            "t = Mul (x, h) c = Pow (x, n) k = Mul (c, g) p = Add (x, k) u = Mul (p, q) e = Tanh (u) "
+            "o = Add (e, i) z = Mul (t, o)",
+            "FastGelu",
+        ),
+    ],
+)
+def test_the_runtime_computes_a_gelu_in_one_kernel(body, kernel, tmp_path):
+    weights = (
+        "<float r = {1.4142135381698608}, float i = {1}, float h = {0.5}, float n = {3}, "
+        "float g = {0.044715}, float q = {0.7978845608}> "
+    )
+    model = named(parser.parse_model(f"{HEADER}{weights}{{ {body} y = Sigmoid (z) }}"))
+    assert len(group_nodes(model)) == 1
+    open_session(model, Runtime(), trace=Trace(tmp_path / "run", tmp_path / "optimized.onnx"))
+    optimized = onnx.load(tmp_path / "optimized.onnx")
+    assert [node.op_type for node in optimized.graph.node] == [kernel, "Sigmoid"]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "b2 = Relu (x) a = Sigmoid (x) " + ERF.format(x="b2"),  # gates another tensor
+        "a = Relu (x) q = Relu (x) d = Add (a, q) e = Erf (d) o = Add (e, s) y = Mul (a, o)",  # f(x, q)
+        "a = Relu (x) d = Div (a, s) e = Erf (d) o = Add (e, d) y = Mul (a, o)",  # d is read twice, in f
+        "a = Relu (x) e = Erf (a) o = Add (e, s) m = Mul (a, o) y = Add (m, e)",  # f is read elsewhere
+        "a = Relu (x) e = Erf (a) o = Add (e, s) y = Div (a, o)",
+        "a = Relu (x) e = Tanh (a) y = Mul (e, e)",
+        "a = Relu (x) y = Tanh (a)",
+    ],
+)
+def test_what_is_no_gelu_is_decided_node_by_node(body):
+    assert not any({"e", "y"} <= set(group) for group in groups(body))
+
+
 def test_what_the_caller_reads_as_well_ends_a_unit():
     text = f"{HEADER.replace('y) ', 'y, float[1, 2, 4, 4] c) ')}{WEIGHTS}{{ c = {CONV} (x, w) y = Relu (c) }}"
     model = named(parser.parse_model(text))
@@ -76,7 +136,7 @@ def test_who_writes_and_who_reads_a_sequence_are_one_unit_with_what_lies_between
     assert {"l", "i"} <= {node.name for node in together}
 
 
-OPERATORS = {"Conv": 1, "Relu": 1, "Sigmoid": 1, "Identity": 1, "MaxPool": 1, "Add": 2, "Mul": 2}
+OPERATORS = {"Conv": 1, "Relu": 1, "Sigmoid": 1, "Identity": 1, "MaxPool": 1, "Add": 2, "Mul": 2, "Erf": 1}
 
 
 @st.composite
