@@ -11,8 +11,10 @@ from profiling.quantization.qdq_model import ACTIVATIONS
 
 _ANCHORS = frozenset({"Conv", "ConvTranspose", "Gemm", "MatMul"})
 _ELEMENTWISE = frozenset({"Add", "Mul"})
-# Of the activation x * f(x), which ONNX Runtime computes in one kernel: Gelu has an Erf, FastGelu a Tanh.
-_INSIDE_GELU, _OF_GELU = frozenset({"Add", "Div", "Mul", "Pow", "Sub"}), frozenset({"Erf", "Tanh"})
+# Of the activation x * f(x), which ONNX Runtime computes in one kernel, unless x is dequantized right before:
+# Gelu has an Erf, FastGelu a Tanh, QuickGelu a Sigmoid.
+_INSIDE_GELU = frozenset({"Add", "Div", "Mul", "Pow", "Sub"})
+_OF_GELU = frozenset({"Erf", "Tanh", "Sigmoid"})
 _MOST_INSIDE_GELU = 8
 _SHAPE_ONLY = frozenset({"Reshape", "Flatten", "Squeeze", "Unsqueeze", "Identity", "Dropout"})
 

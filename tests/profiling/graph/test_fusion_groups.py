@@ -69,12 +69,13 @@ def test_all_nodes_of_a_gelu_are_one_unit(body, gelu, before):
 @pytest.mark.parametrize(
     ("body", "kernel"),
     [
-        ("d = Div (x, r) e = Erf (d) o = Add (e, i) m = Mul (x, o) z = Mul (m, h)", "Gelu"),
+        ("d = Div (a, r) e = Erf (d) o = Add (e, i) m = Mul (a, o) z = Mul (m, h)", "Gelu"),
         (
-            "t = Mul (x, h) c = Pow (x, n) k = Mul (c, g) p = Add (x, k) u = Mul (p, q) e = Tanh (u) "
+            "t = Mul (a, h) c = Pow (a, n) k = Mul (c, g) p = Add (a, k) u = Mul (p, q) e = Tanh (u) "
             "o = Add (e, i) z = Mul (t, o)",
             "FastGelu",
         ),
+        ("d = Mul (a, g) e = Sigmoid (d) z = Mul (a, e)", "QuickGelu"),
     ],
 )
 def test_the_runtime_computes_a_gelu_in_one_kernel(body, kernel, tmp_path):
@@ -82,11 +83,11 @@ def test_the_runtime_computes_a_gelu_in_one_kernel(body, kernel, tmp_path):
         "<float r = {1.4142135381698608}, float i = {1}, float h = {0.5}, float n = {3}, "
         "float g = {0.044715}, float q = {0.7978845608}> "
     )
-    model = named(parser.parse_model(f"{HEADER}{weights}{{ {body} y = Sigmoid (z) }}"))
-    assert len(group_nodes(model)) == 1
+    model = named(parser.parse_model(f"{HEADER}{weights}{{ a = Relu (x) {body} y = Sqrt (z) }}"))
+    assert [len(group) for group in group_nodes(model)] == [1, len(model.graph.node) - 2, 1]
     open_session(model, Runtime(), trace=Trace(tmp_path / "run", tmp_path / "optimized.onnx"))
     optimized = onnx.load(tmp_path / "optimized.onnx")
-    assert [node.op_type for node in optimized.graph.node] == [kernel, "Sigmoid"]
+    assert [node.op_type for node in optimized.graph.node] == ["Relu", kernel, "Sqrt"]
 
 
 @pytest.mark.parametrize(
