@@ -24,10 +24,10 @@ def group_nodes(model: onnx.ModelProto) -> list[list[onnx.NodeProto]]:
 
     A unit is an anchor (Conv, Gemm, MatMul, Add ...) with the constant Add or Mul, residual Add,
     activation and shape-only nodes that follow it and that nothing else reads in between. All nodes of a
-    GELU are one. In a model that is quantized already, a QuantizeLinear goes with the node before it, a
-    DequantizeLinear with the node behind it. Only the last node of a unit is read from outside, so units
-    form a DAG. What is joined by a tensor that cannot be handed over is one unit, whatever lies between
-    included.
+    GELU are one, and so are a Concat and the Slices of one tensor that it puts together. In a model that is
+    quantized already, a QuantizeLinear goes with the node before it, a DequantizeLinear with the node behind
+    it. Only the last node of a unit is read from outside, so units form a DAG. What is joined by a tensor
+    that cannot be handed over is one unit, whatever lies between included.
     """
     flow = _Flow(model)
     leader: dict[str, str] = {}
@@ -37,7 +37,7 @@ def group_nodes(model: onnx.ModelProto) -> list[list[onnx.NodeProto]]:
         reader = flow.reader_behind(node)
         if reader is not None:
             leader[node.name] = leader[reader]
-    _join_gelus(model, flow, leader)
+    _join_compositions(model, flow, leader)
     _join_by_unportable(model, leader)
     members: dict[str, list[onnx.NodeProto]] = {}
     for node in model.graph.node:
@@ -144,14 +144,36 @@ def _is_silu_part(node: onnx.NodeProto, producer: onnx.NodeProto, tensor: str, f
     return False
 
 
-def _join_gelus(model: onnx.ModelProto, flow: _Flow, leader: dict[str, str]) -> None:
-    """Let the nodes of each GELU have one leader, and what follows it in its unit, in place."""
+def _join_compositions(model: onnx.ModelProto, flow: _Flow, leader: dict[str, str]) -> None:
+    """Let nodes that the runtime has one kernel for have one leader, with what follows them, in place."""
     for node in model.graph.node:
-        gelu = _gelu_around(node, flow) if node.op_type in _OF_GELU else set()
-        units = {leader[name] for name in gelu}
-        if units <= gelu:
+        names = set[str]()
+        if node.op_type in _OF_GELU:
+            names = _gelu_around(node, flow)
+        elif node.op_type == "Concat":
+            names = _slices_before(node, flow)
+        units = {leader[name] for name in names}
+        if units <= names:
             first = min(units, key=flow.position.__getitem__, default="")
             leader.update({name: first for name, own in leader.items() if own in units})
+
+
+def _slices_before(concat: onnx.NodeProto, flow: _Flow) -> set[str]:
+    """Return a Concat and the Slices that give it parts of one tensor; none if they are not all it reads.
+
+    With steps of 2 these are a SpaceToDepth.
+    """
+    names, sources, left = {concat.name}, set[str](), list(concat.input)
+    while left:
+        name = left.pop()
+        writer = flow.writer.get(name)
+        if writer is not None and writer.op_type == "Slice":
+            names.add(writer.name)
+            left.append(writer.input[0])
+        else:
+            sources.add(name)
+    alone = len(sources) == 1 and not sources & set(concat.input)
+    return names if alone and flow.read_inside(names - {concat.name}, names) else set()
 
 
 def _gelu_around(node: onnx.NodeProto, flow: _Flow) -> set[str]:

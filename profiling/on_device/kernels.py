@@ -260,14 +260,21 @@ def _neighbours(nodes: Sequence[Node]) -> dict[str, _Neighbours]:
 def _owner(kernel: str, neighbours: Mapping[str, _Neighbours]) -> Owner:
     """Return the owner by the kernel's own tag, else by those of its neighbours.
 
-    A layout kernel beside a switch belongs to the switch, else to the unit that reads its result.
+    A layout kernel beside a switch belongs to the switch, else to the unit that reads its result. Beside
+    other kernels without a tag, it belongs to what is beside those.
     """
     tagged = _tagged_owner(kernel)
     if tagged is not None or kernel not in neighbours:
         return tagged or UNKNOWN_OWNER
-    before, behind = neighbours[kernel]
-    near = [owner for owner in map(_tagged_owner, (*behind, *before)) if owner is not None]
-    return next((owner for owner in near if owner.kind in SWITCH_KINDS), near[0] if near else UNKNOWN_OWNER)
+    seen, beside = {kernel}, [kernel]
+    while beside:
+        near = [name for one in beside for name in (*neighbours[one].behind, *neighbours[one].before)]
+        owners = [owner for owner in map(_tagged_owner, near) if owner is not None]
+        if owners:
+            return next((owner for owner in owners if owner.kind in SWITCH_KINDS), owners[0])
+        beside = [name for name in dict.fromkeys(near) if name not in seen]
+        seen.update(beside)
+    return UNKNOWN_OWNER
 
 
 def _tagged_owner(name: str) -> Owner | None:

@@ -90,6 +90,29 @@ def test_the_runtime_computes_a_gelu_in_one_kernel(body, kernel, tmp_path):
     assert [node.op_type for node in optimized.graph.node] == ["Relu", kernel, "Sqrt"]
 
 
+SLICE = "Slice (a, {start}, e, h, t)"
+SLICES = "int64[1] z0 = {0}, int64[1] z1 = {1}, int64[1] e = {99}, int64[1] h = {3}, int64[1] t = {2}"
+
+
+def sliced(body: str) -> onnx.ModelProto:
+    return named(parser.parse_model(f"{HEADER}<{SLICES}> {{ a = Sqrt (x) {body} y = Sqrt (z) }}"))
+
+
+@pytest.mark.parametrize(
+    ("concat", "units"),
+    [
+        ("z = Concat <axis = 1> (p, q)", [1, 3, 1]),
+        ("k = Slice (p, z0, e, h, t) m = Slice (q, z0, e, h, t) z = Concat <axis = 1> (k, m)", [1, 5, 1]),
+        ("z = Concat <axis = 3> (p, q, a)", [1, 1, 1, 1, 1]),  # all of the tensor, too
+        ("r = Sqrt (p) z = Concat <axis = 1> (p, q, r)", [1, 1, 1, 1, 1, 1]),
+        ("k = Sqrt (q) m = Concat <axis = 1> (p, q) z = Concat <axis = 1> (m, k)", [1, 1, 1, 1, 1, 1, 1]),
+    ],
+)
+def test_slices_of_one_tensor_and_their_concat_are_one_unit(concat, units):
+    body = f"p = {SLICE.format(start='z0')} q = {SLICE.format(start='z1')} {concat}"
+    assert [len(group) for group in group_nodes(sliced(body))] == units
+
+
 @pytest.mark.parametrize(
     "body",
     [

@@ -70,11 +70,13 @@ def test_a_layout_kernel_belongs_to_a_switch_beside_it_else_to_who_reads_its_res
     nodes = [
         (first, "x", "a"), ("to_second", "a", "b"), (second, "b", "c"), ("to_switch", "c", "d"),
         (switch, "d", "e"), ("behind_switch", "e", "f"), ("alone", "x", "y"),
+        ("before_another", "x", "k"), ("another", "k", "l"), (second.replace("@0", "@1"), "l", "m"),
     ]  # fmt: skip
     micros = {name: [1.0] for name, _, _ in nodes} | {"not in the graph": [1.0]}
     owners = {k.name: k.owner for k in read_kernels(*written(tmp_path, nodes, micros)).kernels}
     assert owners["to_second"] == Owner(UNIT, 1)
     assert owners["to_switch"] == owners["behind_switch"] == Owner(QUANTIZE, 4)
+    assert owners["before_another"] == owners["another"] == Owner(UNIT, 1)
     assert owners["alone"].kind is owners["not in the graph"].kind is OwnerKind.UNKNOWN
 
 

@@ -89,8 +89,8 @@ def test_the_command_compares_two_files(profile, tmp_path, capsys):
 
 def test_a_profile_keeps_its_runs_and_says_how_steady_they_were(digits):
     latency = measure_latency(digits.graph, digits.calibration, digits.samples[0], Setup(Runtime(), 4))
-    assert len(latency.runs_s[Precision.INT8]) == 4
-    # Beside every model: two of them four times, six mixed ones half as often.
-    assert len(latency.runs_s[Precision.FP32]) == 2 * 4 + 6 * 2
+    assert len(latency.runs_s[Precision.INT8]) in (4, 8)
+    # Beside every model: two of them four times, six mixed ones half as often; again what other work slowed.
+    assert 2 * 4 + 6 * 2 <= len(latency.runs_s[Precision.FP32]) <= 2 * (2 * 4 + 6 * 2)
     assert latency.spread == relative_iqr(latency.runs_s[Precision.FP32])
     assert any(row.spread > 0 for row in latency.units)
