@@ -143,7 +143,10 @@ def _own_graph(scenario: Scenario, device: DeviceSpec, subject: CalibratedModel)
 
 
 def _check_seconds(name: str, latency: LatencyProfile, graph: OperatorGraph) -> None:
-    """Refuse a profile that lacks a unit or a switch, or whose seconds are none."""
+    """Refuse a profile of other units, one that lacks a unit or a switch, or whose seconds are none.
+
+    Another version may have taken for several units what is one now, and have called one of them the same.
+    """
     units = {(row.unit, row.precision) for row in latency.units}
     switches = {(row.tensor, row.source, row.to) for row in latency.switches}
     floats = [tensor for tensor in graph.boundary_tensors() if graph.tensors[tensor].is_float]
@@ -155,6 +158,9 @@ def _check_seconds(name: str, latency: LatencyProfile, graph: OperatorGraph) -> 
         raise ProfileError(
             f"{name}: lacks the seconds of {missing[0][0]!r} in {missing[0][-1]}; measure again"
         )
+    others = sorted({unit for unit, _ in units} - {unit.name for unit in graph.units})
+    if others:
+        raise ProfileError(f"{name}: the model has no unit {others[0]!r} in this version; measure again")
     if len(units) != len(latency.units) or len(switches) != len(latency.switches):
         raise ProfileError(f"{name}: holds a unit or a tensor twice; measure again")
     for seconds in _all_seconds(latency):

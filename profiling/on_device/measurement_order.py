@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-FORMAT = 8  # of profiles, and of the plan that asks for one
+FORMAT = 7  # of profiles, and of the plan that asks for one
 FP32, INT8, INT16 = "fp32", "int8", "int16"
 INT8_QOPERATOR = "int8-qoperator"
 ENCODE, DECODE = "encode", "decode"

@@ -91,6 +91,12 @@ def test_wires_that_were_not_measured_are_told_only_where_the_scenario_has_them(
         read(changed, wires=["float16"])
 
 
+def test_a_profile_of_other_units_is_refused(read, latency):
+    row = replace(latency.units[0], unit="gelu/tanh")
+    with pytest.raises(ProfileError, match="the model has no unit 'gelu/tanh' in this version"):
+        read(replace(latency, units=(*latency.units, row)))
+
+
 def test_a_unit_that_is_there_twice_is_refused(read, latency):
     row = replace(latency.units[0], seconds=1.0)
     with pytest.raises(ProfileError, match="holds a unit or a tensor twice"):
