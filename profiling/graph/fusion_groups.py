@@ -132,12 +132,7 @@ def _is_silu_part(node: onnx.NodeProto, producer: onnx.NodeProto, tensor: str, f
         readers = [r for r in flow.readers.get(tensor, ()) if r != node.name]
         after = flow.readers.get(node.output[0], [])
         # The Mul that joins as well: any other reader would read inside the unit.
-        return (
-            len(readers) == 1
-            and readers == after
-            and readers[0] in flow.nodes
-            and flow.nodes[readers[0]].op_type == "Mul"
-        )
+        return len(readers) == 1 and readers == after and flow.op_type(readers[0]) == "Mul"
     if node.op_type == "Mul" and producer.op_type == "Sigmoid":
         other = [name for name in node.input if name != tensor]
         return flow.private(tensor, [node.name]) and other == [producer.input[0]]
@@ -153,8 +148,8 @@ def _join_compositions(model: onnx.ModelProto, flow: _Flow, leader: dict[str, st
         elif node.op_type == "Concat":
             names = _slices_before(node, flow)
         units = {leader[name] for name in names}
-        if units <= names:
-            first = min(units, key=flow.position.__getitem__, default="")
+        if units and units <= names:
+            first = min(units, key=flow.position.__getitem__)
             leader.update({name: first for name, own in leader.items() if own in units})
 
 
@@ -188,7 +183,8 @@ def _gelu_around(node: onnx.NodeProto, flow: _Flow) -> set[str]:
             return set()
         path.append(behind)
     product, names = path[-1], {one.name for one in path}
-    factors = [name for name in flow.activations(product) if name != path[-2].output[0]]
+    written = {one.output[0] for one in path}
+    factors = [name for name in flow.activations(product) if name not in written]
     if product.op_type != "Mul" or len(factors) != 1:
         return set()
     scaled = flow.writer.get(factors[0])

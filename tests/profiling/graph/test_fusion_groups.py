@@ -123,6 +123,7 @@ def test_slices_of_one_tensor_and_their_concat_are_one_unit(concat, units):
         "a = Relu (x) e = Erf (a) o = Add (e, s) y = Div (a, o)",
         "a = Relu (x) e = Tanh (a) y = Mul (e, e)",
         "a = Relu (x) y = Tanh (a)",
+        "a = Relu (x) e = Sigmoid (s) y = Mul (a, e)",  # of a constant
     ],
 )
 def test_what_is_no_gelu_is_decided_node_by_node(body):
