@@ -121,14 +121,14 @@ class _Session:
 def latency_ratios(target: VerificationTarget, feeds: Feeds, runtime: Runtime) -> LatencyRatios:
     """Return medians over several sessions of each model; where one stage is the whole model, of that."""
     taken: list[_Session] = []
-    fp32_s = 0.0
+    planned = least_sessions(0.0)
     # Where a session's memory lies makes a few percent: the median counts.
-    while not are_calm_enough(taken, least_sessions(fp32_s)):
+    while not are_calm_enough(taken, planned, planned):
         # Large models are in memory once.
         chain = _ratios(target, target.stages, feeds, runtime)
         whole = _ratios(target, [target.mixed], feeds, runtime)[0] if target.is_cut else chain[0]
         taken.append(_Session(chain, whole))
-        fp32_s = max(stage.fp32_s for stage in chain)
+        planned = least_sessions(max(stage.fp32_s for stage in chain))
     sessions = calmest(taken)
     stages = np.asarray([[stage.middle for stage in session.chain] for session in sessions])
     sums = stages.sum(axis=1)

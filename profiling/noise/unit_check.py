@@ -96,6 +96,7 @@ def refused_units(check: UnitCheck) -> dict[str, str]:
     reasons |= _infinite(check)
     quantized, refused = _quantized(check, reasons)
     reasons |= refused
+    wrong: dict[str, str] = {}
     isolated = IsolatedUnits(
         graph,
         SubmodelExtractor(graph.model),
@@ -109,8 +110,9 @@ def refused_units(check: UnitCheck) -> dict[str, str]:
             with journal.entry(check.note(unit.name)):
                 reason = isolated.fault_of(unit, live)
             if reason:
-                reasons[unit.name] = reason
-    reasons |= _refused_together(check, reasons)
+                wrong[unit.name] = reason
+    reasons |= wrong
+    reasons |= _refused_together(check, reasons, None if wrong else quantized)
     for name, reason in reasons.items():
         log.info("unit %s stays in float in %s: %s", name, check.calibration.scheme.label, reason)
     return reasons
@@ -130,15 +132,23 @@ def _infinite(check: UnitCheck) -> dict[str, str]:
     return reasons
 
 
-def _refused_together(check: UnitCheck, refused: Mapping[str, str]) -> dict[str, str]:
+def _refused_together(
+    check: UnitCheck, refused: Mapping[str, str], quantized: onnx.ModelProto | None
+) -> dict[str, str]:
     """Return units that come out wrong beside others only: the runtime rewrites whole neighbourhoods.
 
     All quantized units run together, as the runtime computes them and in float; where that fails, the
     first unit with which it does is left out, until it does not. A bisection finds that unit: it takes for
     granted that what fails with some units fails with more of them.
+
+    Parameters
+    ----------
+    quantized
+        The model with all the others in int8, if it is at hand.
     """
     able = [unit for unit in check.graph.units if unit.can_be(Precision.INT8) and unit.name not in refused]
     exact = run_all(check.graph.model, check.samples)
+    at_hand = {} if quantized is None else {len(able): quantized}
     reasons: dict[str, str] = {}
 
     def fault(count: int) -> str:
@@ -146,7 +156,8 @@ def _refused_together(check: UnitCheck, refused: Mapping[str, str]) -> dict[str,
         if cause := check.journal.cause_of(note):
             return f"quantized beside others, it ended ONNX Runtime ({cause})"
         with check.journal.entry(note):
-            return _fault_together(check, check.quantized(able[:count]), exact)
+            model = at_hand[count] if count in at_hand else check.quantized(able[:count])
+            return _fault_together(check, model, exact)
 
     while able and (reason := fault(len(able))):
         good, bad = 0, len(able)

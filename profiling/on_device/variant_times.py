@@ -33,7 +33,6 @@ from profiling.on_device.timing.interleaved_sessions import (
 from profiling.on_device.variant_sessions import VariantSessions
 
 _FEWEST_CALM = 2  # sessions of a variant that are wanted without interference
-_MOST_SESSIONS = 2  # that are taken then, for each that is taken in any case
 
 
 class _Session(NamedTuple):
@@ -91,13 +90,13 @@ def time_variants(
         if number:
             timer = InterleavedTimer(models.plain(0), feeds, rounds, timer.clock)
         for variant in range(variants):
-            sessions[variant].append(_session(models, variant, timer, rounds_of[variant]))
+            sessions[variant].append(_session(models, variant, timer, rounds_of[variant], sessions[0]))
             report("timing", number * variants + variant + 1, count * variants)
     for variant, own in enumerate(sessions):
-        while not are_calm_enough(own, min(_FEWEST_CALM, count), _MOST_SESSIONS * count):
+        while not are_calm_enough(own, min(_FEWEST_CALM, count), count):
             report("timing again what other work slowed", variant, variants)
             timer = InterleavedTimer(models.plain(0), feeds, rounds, timer.clock)
-            own.append(_session(models, variant, timer, rounds_of[variant]))
+            own.append(_session(models, variant, timer, rounds_of[variant], sessions[0]))
     first, *mixed = (calmest(each) for each in sessions)
     fp32_s = statistics.median(seconds for each in (first, *mixed) for one in each for seconds in one.fp32_s)
     fp32 = [(one.shown.rounds, REFERENCE) for each in (first, *mixed) for one in each]
@@ -105,11 +104,22 @@ def time_variants(
     return [_with_runs(_timed(first, [1.0], fp32_s, start_s), fp32), *others]
 
 
-def _session(models: VariantSessions, variant: int, timer: InterleavedTimer, rounds: int) -> _Session:
-    kernels, traced = trace(models, variant, timer, rounds)
+def _session(
+    models: VariantSessions, variant: int, timer: InterleavedTimer, rounds: int, fp32: Sequence[_Session]
+) -> _Session:
+    """Return one session of a variant.
+
+    Parameters
+    ----------
+    fp32
+        Those of the fp32 model so far; none before its own first.
+    """
     # The profiler's own cost is nothing beside kernels that take long.
-    only_traced = variant == 0 or is_slow(statistics.median(traced.reference_s))
-    return _Session(kernels, traced, None if only_traced else timer(models.plain(variant), rounds))
+    if variant == 0 or is_slow(statistics.median(fp32[0].traced.reference_s)):
+        return _Session(*trace(models, variant, timer, rounds), None)
+    # Its runs only divide among kernels what those without it take.
+    kernels, traced = trace(models, variant, timer, -(-rounds // 2))
+    return _Session(kernels, traced, timer(models.plain(variant), rounds))
 
 
 def _timed(sessions: Sequence[_Session], ratios: Sequence[float], fp32_s: float, start_s: float) -> Timed:

@@ -83,7 +83,7 @@ def _beside_fp32(
     is_fp32 = not plan.variants[number]
     in_turn = [0] if is_fp32 else [0, number]
     runs: list[Rounds] = []
-    while not are_calm_enough(runs, sessions):
+    while not are_calm_enough(runs, sessions, sessions):
         runs.append(time_models([models.plain(variant) for variant in in_turn], feeds, rounds, clock))
     found = kernel_times(models.groups(number, feeds), plan.rounds, clock)
     return _BesideFp32(runs, found, len(in_turn) - 1)

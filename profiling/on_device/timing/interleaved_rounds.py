@@ -15,7 +15,7 @@ from profiling.on_device.robust_statistics import MOST_ROUNDS, are_contended, su
 
 # Rounds that are taken for each that is asked for, where too many of them are disturbed.
 _MOST_TAKEN = 3
-_MOST_SESSIONS = 2  # that are taken for each that is wanted, where other work interferes
+_MOST_SESSIONS = 2  # that are taken for each that is planned, where other work interferes
 _FEWEST, _FEWEST_FILLED = 8, 3  # rounds that count, if more were taken; of those behind filled caches
 # What takes less finds its weights and tensors in caches if it ran just before. Behind another model, its
 # first run takes up to 40 % more, and a cache that holds all of it is only filled after up to 30 ms of runs.
@@ -137,16 +137,16 @@ def calmest(sessions: Sequence[Runs]) -> Sequence[Runs]:
     return [runs for runs in sessions if runs.interference == least]
 
 
-def are_calm_enough(sessions: Sequence[SessionRuns], wanted: int, most: int = 0) -> bool:
+def are_calm_enough(sessions: Sequence[SessionRuns], wanted: int, planned: int) -> bool:
     """Return whether so many sessions as wanted had hardly any interference, or no more are to be taken.
 
     Parameters
     ----------
-    most
-        How many are taken at most; twice as many as wanted if 0.
+    planned
+        How many are taken in any case; twice as many are at most.
     """
     calm = sum(runs.interference <= Interference.SOME for runs in sessions)
-    return calm >= wanted or len(sessions) >= (most or _MOST_SESSIONS * wanted)
+    return calm >= wanted or len(sessions) >= _MOST_SESSIONS * planned
 
 
 class _Burst(NamedTuple):

@@ -45,6 +45,20 @@ def test_sound_units_are_not_refused(tmp_path):
     assert reasons == {}
 
 
+def test_where_nothing_is_refused_the_tool_is_called_once(tmp_path, monkeypatch):
+    calls = []
+
+    def counted(*arguments):
+        calls.append(arguments)
+        return quantize(*arguments)
+
+    monkeypatch.setattr("profiling.noise.unit_check.quantize", counted)
+    text = CONVS.format("r = Relu (h) p = AveragePool <kernel_shape = [3, 3]> (r) y = Conv (p, v)")
+    _, reasons, _ = checked(make(text, {"w": weight(8, 3, 3, 3), "v": weight(4, 8, 1, 1)}), tmp_path)
+    assert reasons == {}
+    assert len(calls) == 1
+
+
 def test_a_relu_whose_readers_stay_in_float_is_judged_by_what_they_read(tmp_path):
     # The tool takes the Relu out, as integers have no sign; what reads it in float dequantizes on its own.
     text = (

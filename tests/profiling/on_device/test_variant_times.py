@@ -78,6 +78,23 @@ def test_a_variant_has_another_session_where_other_work_slowed_all(bundle, waite
     assert len(timed[1].runs_s) == sessions * ROUNDS
 
 
+def test_runs_under_the_profiler_are_half_of_those_without_it(bundle, monkeypatch):
+    taken = []
+
+    class Recording(InterleavedTimer):
+        def __call__(self, session, rounds=0):
+            taken.append(rounds)
+            return super().__call__(session, rounds)
+
+    plan = read_measurement_plan(bundle)
+    models = BundleSessions(bundle, plan)
+    clock = replace(clock_of(1), waited=lambda: 0.0, core=None)
+    timer = Recording(models.plain(0), read_feeds(bundle), plan.rounds, clock)
+    time_variants(plan, models, timer, read_feeds(bundle), lambda *_: None)
+    others, mixed = len(plan.precisions) - 1, len(plan.variants) - len(plan.precisions)
+    assert taken == [ROUNDS] + [ROUNDS // 2, ROUNDS] * others + [ROUNDS // 4, ROUNDS // 2] * mixed
+
+
 def test_what_takes_long_is_timed_under_the_profiler_alone(bundle, monkeypatch):
     class OpensFp32(BundleSessions):
         def plain(self, variant):
