@@ -21,7 +21,7 @@ def tag_model(
     """Return a copy whose node and tensor names say which unit or switch they belong to.
 
     Kernels are named after the nodes and tensors that they were fused from, so their names then lead
-    back. Names of graph inputs and outputs stay.
+    back. Names of graph inputs stay; outputs keep their order.
 
     Parameters
     ----------
@@ -31,7 +31,7 @@ def tag_model(
     tagged = onnx.ModelProto()
     tagged.CopyFrom(model)
     owners = _node_owners(model, graph, mix)
-    fixed = {v.name for v in (*model.graph.input, *model.graph.output)}
+    fixed = {value.name for value in model.graph.input}
     fixed |= {init.name for init in model.graph.initializer}
     fixed |= {name for node in model.graph.node for name in outer_scope_inputs(node)}
     renamed: dict[str, str] = {}
@@ -47,6 +47,8 @@ def tag_model(
     for node in tagged.graph.node:
         for position, name in enumerate(node.input):
             node.input[position] = renamed.get(name, name)
+    for value in tagged.graph.output:
+        value.name = renamed.get(value.name, value.name)
     del tagged.graph.value_info[:]
     return tagged
 

@@ -12,7 +12,7 @@ litert: the same for bundles for LiteRT
 measured_record: from the times of variants to the record of the device
 measurement_order: what is to be measured
 measuring_flow: what is timed in which order, and the record that comes of it
-onnx_reader: reads node names and edges of an ONNX file without onnx, which old systems often lack
+onnx_reader: reads nodes and edges of an ONNX file without onnx, which old systems often lack
 onnx_runtime_bundle: a bundle for ONNX Runtime: where its models lie, and what opens them
 processor: what the processor is, and whether its int8 kernels overflow
 profiler_events: the kernel events in the profile that ONNX Runtime wrote

@@ -32,6 +32,10 @@ class OwnerKind(Enum):
 
 SWITCH_KINDS = (OwnerKind.QUANTIZE, OwnerKind.DEQUANTIZE)
 WIRE_KINDS = (OwnerKind.ENCODE, OwnerKind.DECODE)
+# What the runtime puts between other nodes; it may write the tensor that the one before it wrote.
+_CHANGE_FORM = frozenset(
+    {"ReorderInput", "ReorderOutput", "Transpose", "QuantizeLinear", "DequantizeLinear", "Cast"}
+)
 _TAG = re.compile(r"@([{}])(\d+)@".format("".join(kind.value for kind in OwnerKind)))
 
 
@@ -223,13 +227,13 @@ def read_kernels(profile: Path, optimized: Path, runs: TracedRuns | None = None)
             continue
         micros[kernel].append(float(event["dur"]))
         op_types[kernel] = event["args"]["op_name"]
-    neighbours = _neighbours(read_nodes(optimized))
+    places = _places(read_nodes(optimized))
     interruptions = UNINTERRUPTED if runs is None else runs.interruptions
     kernels = []
     for name, times in micros.items():
         runs_s = tuple(time * _MICRO for time in times)
         own_s = interruptions.own_seconds(runs_s)
-        kernels.append(Kernel(name, op_types[name], _owner(name, neighbours), own_s, runs_s))
+        kernels.append(Kernel(name, op_types[name], _owner(name, places), own_s, runs_s))
     return KernelTimes(tuple(kernels), interruptions)
 
 
@@ -238,38 +242,53 @@ def read_op_types(profile: Path) -> list[str]:
     return [str(event["args"]["op_name"]) for event in kernel_events(profile)]
 
 
-class _Neighbours(NamedTuple):
-    """Names of the nodes directly before and behind one."""
+class _Place(NamedTuple):
+    """Where a node stands: who it works for, if names tell, and the nodes directly behind and before it."""
 
-    before: list[str]
+    owner: Owner | None
     behind: list[str]
+    before: list[str]
 
 
-def _neighbours(nodes: Sequence[Node]) -> dict[str, _Neighbours]:
+def _places(nodes: Sequence[Node]) -> dict[str, _Place]:
     writer = {tensor: node.name for node in nodes for tensor in node.outputs if tensor}
-    neighbours = {
-        node.name: _Neighbours([writer[tensor] for tensor in node.inputs if tensor in writer], [])
+    places = {
+        node.name: _Place(_named_owner(node), [], [writer[one] for one in node.inputs if one in writer])
         for node in nodes
     }
-    for name, (before, _) in neighbours.items():
-        for source in before:
-            neighbours[source].behind.append(name)
-    return neighbours
+    for name, place in places.items():
+        for source in place.before:
+            places[source].behind.append(name)
+    return places
 
 
-def _owner(kernel: str, neighbours: Mapping[str, _Neighbours]) -> Owner:
-    """Return the owner by the kernel's own tag, else by those of its neighbours.
+def _named_owner(node: Node) -> Owner | None:
+    """Return the owner by a node's own tag, else by what it writes: a fused kernel keeps that, not its name.
+
+    What changes a layout or format writes the tensor of another.
+    """
+    owner = _tagged_owner(node.name)
+    if owner is not None or node.op_type in _CHANGE_FORM:
+        return owner
+    written = (_tagged_owner(tensor) for tensor in node.outputs)
+    return next((one for one in written if one is not None and one.kind is OwnerKind.UNIT), None)
+
+
+def _owner(kernel: str, places: Mapping[str, _Place]) -> Owner:
+    """Return the owner by names, else by those of neighbours.
 
     A layout kernel beside a switch belongs to the switch, else to the unit that reads its result. Beside
-    other kernels without a tag, it belongs to what is beside those.
+    other kernels without an owner, it belongs to what is beside those.
     """
-    tagged = _tagged_owner(kernel)
-    if tagged is not None or kernel not in neighbours:
-        return tagged or UNKNOWN_OWNER
+    if kernel not in places:
+        return _tagged_owner(kernel) or UNKNOWN_OWNER
+    own = places[kernel].owner
+    if own is not None:
+        return own
     seen, beside = {kernel}, [kernel]
     while beside:
-        near = [name for one in beside for name in (*neighbours[one].behind, *neighbours[one].before)]
-        owners = [owner for owner in map(_tagged_owner, near) if owner is not None]
+        near = [name for one in beside for name in (*places[one].behind, *places[one].before)]
+        owners = [owner for owner in (places[name].owner for name in near) if owner is not None]
         if owners:
             return next((owner for owner in owners if owner.kind in SWITCH_KINDS), owners[0])
         beside = [name for name in dict.fromkeys(near) if name not in seen]

@@ -1,4 +1,4 @@
-"""Reads node names and edges of an ONNX file without onnx, which old systems often lack."""
+"""Reads nodes and edges of an ONNX file without onnx, which old systems often lack."""
 
 from __future__ import annotations
 
@@ -12,13 +12,14 @@ _VARINT, _FIXED64, _LENGTH_DELIMITED, _FIXED32 = 0, 1, 2, 5
 _FIXED_BYTES = {_FIXED64: 8, _FIXED32: 4}
 # Field numbers of onnx.proto.
 _MODEL_GRAPH, _GRAPH_NODE = 7, 1
-_NODE_INPUT, _NODE_OUTPUT, _NODE_NAME = 1, 2, 3
+_NODE_INPUT, _NODE_OUTPUT, _NODE_NAME, _NODE_OP_TYPE = 1, 2, 3, 4
 
 
 class Node(NamedTuple):
     """A node of a graph and the tensors that it reads and writes; "" where an optional one is left out."""
 
     name: str
+    op_type: str
     inputs: list[str]
     outputs: list[str]
 
@@ -38,7 +39,8 @@ def _node(data: mmap.mmap, start: int, end: int) -> Node:
     def strings(field: int) -> list[str]:
         return [data[first:last].decode() for first, last in _messages(data, start, end, field)]
 
-    return Node("".join(strings(_NODE_NAME)[-1:]), strings(_NODE_INPUT), strings(_NODE_OUTPUT))
+    name, op_type = ("".join(strings(field)[-1:]) for field in (_NODE_NAME, _NODE_OP_TYPE))
+    return Node(name, op_type, strings(_NODE_INPUT), strings(_NODE_OUTPUT))
 
 
 def _messages(data: mmap.mmap, start: int, end: int, field: int) -> Iterator[tuple[int, int]]:

@@ -80,6 +80,15 @@ def test_a_layout_kernel_belongs_to_a_switch_beside_it_else_to_who_reads_its_res
     assert owners["alone"].kind is owners["not in the graph"].kind is OwnerKind.UNKNOWN
 
 
+def test_a_fused_kernel_with_a_name_of_its_own_belongs_to_the_unit_whose_tensor_it_writes(tmp_path):
+    written_by, reader = Owner(UNIT, 2), Owner(UNIT, 3)
+    tensor = f"{written_by.tag(7)}.0"
+    nodes = [("first", "x", "a"), ("last", "a", tensor), (reader.tag(8), tensor, "y")]
+    files = written(tmp_path, nodes, {name: [1.0] for name, _, _ in nodes})
+    owners = {kernel.name: kernel.owner for kernel in read_kernels(*files).kernels}
+    assert owners == {"first": written_by, "last": written_by, reader.tag(8): reader}
+
+
 def test_kernels_of_nested_graphs_are_part_of_what_is_around_them(tmp_path):
     name = Owner(UNIT, 0).tag(0)
     files = written(tmp_path, [], {name: [5.0, 5.0], f"{NESTED}3": [4.0, 4.0]})

@@ -5,8 +5,8 @@ from onnx import TensorProto, helper
 from profiling.on_device.onnx_reader import read_nodes
 
 
-def as_onnx_reads_them(model: onnx.ModelProto) -> list[tuple[str, list[str], list[str]]]:
-    return [(node.name, list(node.input), list(node.output)) for node in model.graph.node]
+def as_onnx_reads_them(model: onnx.ModelProto) -> list[tuple[str, str, list[str], list[str]]]:
+    return [(node.name, node.op_type, list(node.input), list(node.output)) for node in model.graph.node]
 
 
 def test_nodes_are_read_as_onnx_reads_them(residual, tmp_path):
@@ -33,7 +33,7 @@ def test_nodes_of_nested_graphs_are_not_those_of_the_model(tmp_path):
     inner = helper.make_graph([helper.make_node("Abs", ["x"], ["b"])], "inner", [], [])
     branch = helper.make_node("If", ["c"], ["y"], then_branch=inner, else_branch=inner)
     onnx.save(helper.make_model(helper.make_graph([branch], "g", [], [])), tmp_path / "m.onnx")
-    assert read_nodes(tmp_path / "m.onnx") == [("", ["c"], ["y"])]
+    assert read_nodes(tmp_path / "m.onnx") == [("", "If", ["c"], ["y"])]
 
 
 @pytest.mark.parametrize("weights", [0, 1, 10_000])
@@ -41,4 +41,4 @@ def test_weights_between_the_nodes_are_passed_over(weights, tmp_path):
     values = helper.make_tensor("w", TensorProto.FLOAT, [weights], [0.0] * weights)
     node = helper.make_node("Identity", ["w"], ["y"], name="last")
     onnx.save(helper.make_model(helper.make_graph([node], "g", [], [], [values])), tmp_path / "m.onnx")
-    assert read_nodes(tmp_path / "m.onnx") == [("last", ["w"], ["y"])]
+    assert read_nodes(tmp_path / "m.onnx") == [("last", "Identity", ["w"], ["y"])]
