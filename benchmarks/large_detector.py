@@ -30,7 +30,7 @@ from rich.table import Table
 from planner.costs.device_costs import device_costs
 from planner.costs.device_profiles import latency_profile
 from planner.costs.noise_profiles import fitted_noise, noise_profiles
-from planner.costs.noise_saturation import TrialSetup
+from planner.costs.noise_trials import TrialSetup
 from planner.costs.whole_model import WholeModelPredictor, single_device_scenario
 from planner.deployment.rebuild import rebuild
 from planner.devices.runtime import measured_devices

@@ -33,7 +33,7 @@ from rich.table import Table
 from planner.costs.device_costs import device_costs, noise_of
 from planner.costs.device_profiles import latency_profile
 from planner.costs.noise_profiles import fitted_noise, noise_profiles
-from planner.costs.noise_saturation import TrialSetup
+from planner.costs.noise_trials import TrialSetup
 from planner.costs.whole_model import single_device_scenario
 from planner.devices.runtime import measured_devices
 from planner.inputs.prepared_scenario import prepare

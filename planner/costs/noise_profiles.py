@@ -5,13 +5,8 @@ from dataclasses import replace
 
 from planner.costs.device_costs import DeviceCosts
 from planner.costs.noise_corrections import FittedNoise, fit_noise_factors
-from planner.costs.noise_saturation import (
-    CalibrationPoints,
-    TrialSetup,
-    fit_noise_model,
-    measure_calibration_points,
-    summed_with,
-)
+from planner.costs.noise_saturation import CalibrationPoints, fit_noise_model, summed_with
+from planner.costs.noise_trials import TrialSetup, measure_calibration_points, model_count
 from planner.inputs.calibrated_model import CalibratedModel
 from planner.scenario.schema import Scenario
 from profiling.noise.measure_noise import HUNDRED_RUNS, scale_to_int16
@@ -33,7 +28,7 @@ from profiling.records.profile import NoiseProfile
 _ALONE_WORK, _ALONE_LEAST, _ALONE_MOST = 8e9, 2, 8
 _ALL_WORK, _ALL_MOST = 1.3e11, 64
 _LAW_WORK, _LAW_LEAST = 8e10, 16
-_MIXES_WORK, _FEWEST_MIXES, _MOST_MIXES = 1e12, 8, 16  # mixed models, of which large networks get fewer
+_MIXES_WORK = 1e12  # of mixed models: two batches, or one for a large network
 _AGAIN_LEAST, _AGAIN_SOURCES = 64, 16  # samples, more where so many sources can be measured on more
 _AGAIN_WORK = 2 * HUNDRED_RUNS.multiplications  # of all sources, each half a run: then errors end with blocks
 
@@ -127,8 +122,10 @@ def fitted_noise(
     trial, costs
         How that device quantizes, and what quantizing costs there.
     """
-    count = _samples(subject, _LAW_WORK, _LAW_LEAST, alone.profiling.noise_samples)
-    trial = replace(trial, models=_samples(subject, _MIXES_WORK / count, _FEWEST_MIXES, _MOST_MIXES))
+    most = min(alone.profiling.noise_samples, len(subject.calibration.samples))
+    count = _samples(subject, _LAW_WORK, _LAW_LEAST, most)
+    affordable = _samples(subject, _MIXES_WORK / count, model_count(1), model_count(2))
+    trial = replace(trial, batches=2 if affordable == model_count(2) else 1)
     path = entry_path(
         EntryKind.NOISE_MODEL,
         measure_calibration_points,
@@ -137,7 +134,7 @@ def fitted_noise(
         level=trial.level.value,
         runtime=subject.model.runtime_version,
         samples=count,
-        models=trial.models,
+        batches=trial.batches,
         precisions=(Precision.FP32, *alone.rounded_precisions),
         units=subject.able_units(alone.rounded_precisions),
         processor=cpu_description(),

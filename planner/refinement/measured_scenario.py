@@ -12,7 +12,8 @@ from planner.costs.device_costs import DeviceCosts, device_costs, noise_of
 from planner.costs.device_profiles import profile_devices
 from planner.costs.noise_corrections import FittedNoise
 from planner.costs.noise_profiles import fitted_noise, noise_profiles
-from planner.costs.noise_saturation import NoiseModel, TrialSetup
+from planner.costs.noise_saturation import NoiseModel
+from planner.costs.noise_trials import TrialSetup
 from planner.costs.placement_names import check_placement_names
 from planner.costs.unit_options import pattern_exceptions
 from planner.costs.whole_model import single_device_scenario

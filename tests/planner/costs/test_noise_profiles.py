@@ -7,7 +7,7 @@ from made_records import SCENARIO
 
 from planner.costs.device_costs import DeviceCosts, noise_of
 from planner.costs.noise_profiles import _samples, fitted_noise, noise_profiles
-from planner.costs.noise_saturation import TrialSetup
+from planner.costs.noise_trials import TrialSetup
 from planner.costs.whole_model import single_device_scenario
 from planner.inputs.calibrated_model import CalibratedModel
 from planner.inputs.dataset import Dataset
