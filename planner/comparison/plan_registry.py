@@ -14,6 +14,7 @@ from planner.problem.cost_evaluation import Cost, evaluate
 from planner.problem.placement_problem import Choice, PlacementProblem
 from planner.refinement.plan_assembly import busy_of, cuts_of, memory_of
 from planner.scenario.schema import Scenario
+from profiling.precision import Precision
 
 _MOST_CUTS = 2  # that a summary names
 
@@ -102,13 +103,14 @@ class PlanRegistry:
         basis = self._points.basis
         cost = evaluate(problem, choice)
         self._summed.append(cost.noise_power)
-        cuts = cuts_of(problem, cost, basis.prepared.models.graph.tensors)
+        graph = basis.prepared.models.graph
+        cuts, precisions = cuts_of(problem, cost, graph.tensors), graph.counted_precisions(chosen.precisions)
         fixed_s, link_s = self.latency_line(cost, scenario)
         return PlanSummary(
             number=number,
-            summary=summary_text(chosen, cuts),
+            summary=summary_text(chosen.devices, precisions, cuts),
             devices=chosen.devices,
-            precisions=chosen.precisions,
+            precisions=precisions,
             cuts=cuts,
             fixed_s=fixed_s,
             link_s=link_s,
@@ -120,11 +122,11 @@ class PlanRegistry:
         )
 
 
-def summary_text(chosen: Configuration, cuts: Sequence[Cut]) -> str:
-    """Return what a person calls a plan."""
-    counts = Counter(chosen.precisions)
+def summary_text(devices: Sequence[str], precisions: Sequence[Precision], cuts: Sequence[Cut]) -> str:
+    """Return what a person calls a plan, given what each unit is on and in."""
+    counts = Counter(precisions)
     mix = " + ".join(f"{count} {precision}" for precision, count in sorted(counts.items(), key=_largest))
-    used = list(dict.fromkeys(chosen.devices))
+    used = list(dict.fromkeys(devices))
     ends = [f"{short_name(cut.tensor)} ({cut.wire}, {size_text(cut.size_bytes)})" for cut in cuts]
     crossing = f", over the links {names_text(ends, _MOST_CUTS)}" if ends else ""
     where = " > ".join(used) if len(used) > 1 else f"all on {used[0]}"

@@ -200,12 +200,13 @@ def rate_plan(models: MeasuredModels, joint: JointProblem, choice: Choice) -> Ra
 def _placement(models: MeasuredModels, joint: JointProblem, choice: Choice, model: int) -> ModelPlacement:
     part, own, measured = joint.parts[model], joint.choice_of(model, choice), models.measured[model]
     cost, chosen = evaluate(part.problem, own), configuration_of(part.problem, own)
-    cuts = cuts_of(part.problem, cost, measured.prepared.models.graph.tensors)
+    graph = measured.prepared.models.graph
+    cuts, precisions = cuts_of(part.problem, cost, graph.tensors), graph.counted_precisions(chosen.precisions)
     return ModelPlacement(
         model=part.name,
-        summary=summary_text(chosen, cuts),
+        summary=summary_text(chosen.devices, precisions, cuts),
         devices=chosen.devices,
-        precisions=chosen.precisions,
+        precisions=precisions,
         cuts=cuts,
         latency_s=cost.latency_s,
         noise_relative_rms=measured.noise_model.predict(cost.noise_power) ** 0.5,

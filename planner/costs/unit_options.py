@@ -17,7 +17,7 @@ from planner.problem.units import Option, Vertex
 from planner.scenario.device_schema import DeviceSpec
 from planner.scenario.schema import Scenario
 from profiling.errors import ProfileError
-from profiling.graph.operator_graph import OperatorGraph
+from profiling.graph.operator_graph import OperatorGraph, Unit
 from profiling.precision import Precision
 
 _MOST_NAMES = 5  # in a list of a message
@@ -36,7 +36,7 @@ def pattern_exceptions(scenario: Scenario, graph: OperatorGraph) -> Iterator[str
     beyond: dict[Precision, list[str]] = defaultdict(list)
     for unit in graph.units:
         precision = forced.get(unit.name)
-        if precision is not None and unit.name not in named and not unit.can_be(precision):
+        if precision is not None and unit.name not in named and not _is_met(unit, precision):
             beyond[precision].append(repr(unit.name))
     for precision, units in beyond.items():
         names = names_text(units, _MOST_NAMES)
@@ -44,6 +44,10 @@ def pattern_exceptions(scenario: Scenario, graph: OperatorGraph) -> Iterator[str
             f"placement.precision: {len(units)} of the units that patterns match cannot be in {precision} "
             f"and stay as they are: {names}; plan inspect --json says why"
         )
+
+
+def _is_met(unit: Unit, precision: Precision) -> bool:
+    return unit.counted_as(precision) is precision if unit.quantized else unit.can_be(precision)
 
 
 class UnitOptions:
@@ -136,21 +140,23 @@ class UnitOptions:
                 )
                 for precision in self._precisions(index, device)
             ]
+        if not options and unit.quantized:
+            raise ScenarioError(
+                f"unit {unit.name!r} is quantized already, but no device that it may run on may compute in "
+                "int8: add it to precisions"
+            )
         if not options and unit.name in (*self._pinned, *self._forced):
             raise ScenarioError(
                 f"placement: unit {unit.name!r} cannot be as it is pinned: no device it may run on has that "
                 "precision; name it in precisions"
-            )
-        if not options:
-            raise ScenarioError(
-                f"unit {unit.name!r} is quantized already, but no device may compute in int8: add it to "
-                "precisions"
             )
         return options
 
     def _precisions(self, index: int, device: DeviceSpec) -> tuple[Precision, ...]:
         allowed, unit = self._scenario.precisions_of(device), self._graph.units[index]
         forced = self._forced.get(unit.name)
+        if unit.quantized:
+            return self._of_quantized(unit, allowed)
         if forced is not None and unit.can_be(forced):
             allowed = tuple(precision for precision in allowed if precision is forced)
         elif forced is not None and unit.name in self._scenario.placement.precision:
@@ -162,10 +168,18 @@ class UnitOptions:
         if unit.quantizable:
             able = tuple(precision for precision in allowed if unit.can_be(precision))
             return able if able or not allowed else (Precision.FP32,)
-        # What came quantized counts as int8, and needs a device that may compute so.
-        if unit.quantized and Precision.INT8 not in {precision.numbers for precision in allowed}:
-            return ()
         return (Precision.FP32,)  # what cannot be quantized runs as it is, everywhere
+
+    def _of_quantized(self, unit: Unit, allowed: Sequence[Precision]) -> tuple[Precision, ...]:
+        """Return how a unit that came quantized runs: as it came, where a device may compute in int8."""
+        named = self._scenario.placement.precision.get(unit.name)
+        if named is not None and unit.counted_as(named) is not named:
+            raise ScenarioError(
+                f"placement.precision: unit {unit.name!r} cannot be in {named}: it came quantized, and stays "
+                "as it came"
+            )
+        able = Precision.INT8 in {precision.numbers for precision in allowed}
+        return (Precision.FP32,) if able else ()
 
     def _seconds(self, device: str, unit: str, precision: Precision) -> float:
         try:

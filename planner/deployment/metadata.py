@@ -24,7 +24,8 @@ def label_nodes(model: onnx.ModelProto, graph: ModelGraph, chosen: Configuration
         unit = unit_of.get(node.name)
         if unit is not None:
             del node.metadata_props[:]
-            device, precision = chosen.devices[unit.index], chosen.precisions[unit.index]
+            device = chosen.devices[unit.index]
+            precision = unit.counted_as(chosen.precisions[unit.index])
             for key, value in (("unit", unit.name), ("device", device), ("precision", precision.value)):
                 node.metadata_props.add(key=f"{_PREFIX}.{key}", value=value)
             node.metadata_props.add(key=LAYER_ANNOTATION, value=device)

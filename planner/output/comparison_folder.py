@@ -297,12 +297,13 @@ class _StageFiles:
         if plan in self._of_plan:
             return self._of_plan[plan]
         entries = self._of_plan[plan] = []
+        precisions = basis.prepared.models.graph.counted_precisions(chosen.precisions)
         for order, stage in enumerate(basis.build(chosen).stages):
             if not isinstance(stage.model, Stage):  # which has no metadata to change
                 label_as_shared(stage.model, stage.device)
             channels_last = basis.prepared.models.channels_last
             name = f"plan-{plan}-{stage_name(order, stage.device)}"
-            entry = save_stage(self._folder, name, stage, chosen.precisions, order, channels_last)
+            entry = save_stage(self._folder, name, stage, precisions, order, channels_last)
             # Two plans often share a stage: equal content is one file.
             content = (entry.sha256, entry.data.sha256 if entry.data else "")
             if content in self._entries:

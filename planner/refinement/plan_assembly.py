@@ -31,7 +31,6 @@ from planner.scenario.schema import Scenario
 from planner.solver.result import SolveResult, SolveStatus
 from planner.verification.sample_size import too_few_held_back
 from profiling.graph.any_model import Tensor
-from profiling.precision import Precision
 
 _OWN = {wire.value: wire for wire in WireFormat} | {"float32": WireFormat.FLOAT}
 
@@ -60,7 +59,7 @@ def assemble_plan(
             unit=unit.name,
             nodes=unit.nodes,
             device=device,
-            precision=Precision.INT8 if unit.quantized else precision,
+            precision=unit.counted_as(precision),
             compute_s=option.seconds,
             noise_power=option.noise_power,
             weight_bytes=unit.weight_bytes_in(precision),

@@ -47,6 +47,7 @@ def cost_doubt_text(doubt: CostDoubt) -> str:
     return (
         f"costs are in doubt: the built stages take {difference_text(doubt)} than predicted (time / fp32 "
         f"{doubt.measured:.3f}, in several sessions {doubt.low:.3f} to {doubt.high:.3f}, predicted "
-        f"{doubt.predicted:.3f}); plan again on a machine that does nothing else, with more "
-        "profiling.rounds"
+        f"{doubt.predicted:.3f}); if `plan verify` measures the same again, the stages take another time "
+        "together than their units were seen to, and the measured one holds; if not, plan again on a machine "
+        "that does nothing else, with more profiling.rounds"
     )

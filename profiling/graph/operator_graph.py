@@ -85,6 +85,10 @@ class Unit:
         """Whether it can be in a precision in which tensors beside it are integers."""
         return any(self.can_be(precision) for precision in Precision if precision.is_static)
 
+    def counted_as(self, precision: Precision) -> Precision:
+        """Return the precision that a plan names for a chosen one: what came quantized is in int8."""
+        return Precision.INT8 if self.quantized else precision
+
     def why_not(self, precision: Precision) -> str:
         """Return why it cannot have a precision; empty if it can."""
         return self.obstacle or self.refused.get(precision, "")
@@ -138,6 +142,11 @@ class OperatorGraph(ABC):
                 consumers[name].append(unit.index)
         object.__setattr__(self, "_producers", producers)
         object.__setattr__(self, "_consumers", {name: tuple(units) for name, units in consumers.items()})
+
+    def counted_precisions(self, precisions: Sequence[Precision]) -> tuple[Precision, ...]:
+        """Return the precisions that a plan names, given those that units were chosen in."""
+        pairs = zip(self.units, precisions, strict=True)
+        return tuple(unit.counted_as(precision) for unit, precision in pairs)
 
     def with_units(self, units: Sequence[Unit]) -> Self:
         """Return the graph with what is known of its units changed; the tensors between stay."""

@@ -202,7 +202,9 @@ def test_a_quantized_model_is_planned_without_new_noise(tmp_path):
 
 
 def test_a_quantized_unit_needs_a_device_that_computes_in_int8(quantized_halfway, tmp_path):
-    with pytest.raises(ScenarioError, match="is quantized already, but no device may compute in int8"):
+    with pytest.raises(
+        ScenarioError, match="is quantized already, but no device that it may run on may compute in int8"
+    ):
         plan(quantized_halfway, tmp_path, precisions=["fp32"])
 
 

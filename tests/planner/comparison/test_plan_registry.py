@@ -6,7 +6,7 @@ from measured_scenarios import small_basis
 from planner.comparison.bandwidth_values import parse_bandwidths
 from planner.comparison.plan_registry import PlanRegistry, summary_text
 from planner.comparison.sweep_points import Sweep, SweepPoints
-from planner.plan.configuration import Configuration, configuration_of
+from planner.plan.configuration import configuration_of
 from planner.plan.plan_record import Cut, WireFormat
 from planner.problem.cost_evaluation import evaluate
 from planner.problem.placement_problem import Choice
@@ -119,7 +119,7 @@ def cut(tensor: str, size: int) -> Cut:
     ],
 )  # fmt: skip
 def test_a_plan_is_called_by_its_devices_cuts_and_precisions(devices, precisions, cuts, text):
-    assert summary_text(Configuration(tuple(devices), precisions), cuts) == text
+    assert summary_text(tuple(devices), precisions, cuts) == text
 
 
 def test_plans_get_the_numbers_of_an_order_with_all_that_belongs_to_them(basis):

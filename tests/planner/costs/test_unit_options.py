@@ -90,8 +90,19 @@ def test_what_came_quantized_runs_only_where_int8_is_allowed(residual):
     graph = changed(residual.graph, 0, obstacle="quantized already", quantized=True)
     assert ways(options_of(graph, ["fp32"], EVERY).vertices()[0]) == [(1, "fp32")]
     name = graph.units[0].name
-    with pytest.raises(ScenarioError, match=f"unit '{name}' is quantized already, but no device may"):
+    with pytest.raises(
+        ScenarioError, match=f"unit '{name}' is quantized already, but no device that it may run on"
+    ):
         options_of(graph, ["fp32"], ["fp32"]).vertices()
+
+
+def test_what_came_quantized_can_be_asked_for_in_int8_alone(residual):
+    graph = changed(residual.graph, 0, obstacle="quantized already", quantized=True)
+    name = graph.units[0].name
+    asked = options_of(graph, ["fp32", "int8"], EVERY, precision={name: "int8"}).vertices()[0]
+    assert ways(asked) == [(0, "fp32"), (1, "fp32")]
+    with pytest.raises(ScenarioError, match="cannot be in fp32: it came quantized, and stays as it came"):
+        options_of(graph, ["fp32", "int8"], EVERY, precision={name: "fp32"}).vertices()
 
 
 def test_a_precision_that_is_asked_for_excludes_others_and_pins_other_devices(residual):
