@@ -17,6 +17,7 @@ from profiling.runtime.open_session import Runtime, Trace, open_session
 
 log = logging.getLogger(__name__)
 
+_OF_FUNCTION = "_inlfunc_"  # begins the names of tensors of operators that the runtime writes out
 _UNBOUNDED = 2**31 - 1  # the tool takes a Slice that ends here or beyond for one to the end
 
 
@@ -31,11 +32,10 @@ def fold_constants(model: onnx.ModelProto) -> onnx.ModelProto:
     ModelError
         If the runtime refuses the model.
     """
-    try:
-        folded = _optimized(_with_shapes(model))
-    except ModelError as exc:  # wrong inferred shapes keep a model from loading that loads without them
-        log.info("folding without inferred shapes: %s", exc)
-        folded = _optimized(model)
+    folded = _folded(model)
+    if any(name.startswith(_OF_FUNCTION) for node in folded.graph.node for name in node.output):
+        # Of an operator that the runtime writes out, it folds nothing before it has done so.
+        folded = _folded(folded)
     if any(init.data_type == TensorProto.FLOAT16 for init in folded.graph.initializer):
         # The runtime computes halves in float, and puts its casts of weights in when folding is over.
         folded = _optimized(folded)
@@ -44,6 +44,14 @@ def fold_constants(model: onnx.ModelProto) -> onnx.ModelProto:
     externalize(folded)
     del folded.graph.value_info[:]  # a constant that came out of folding is listed there, too
     return folded
+
+
+def _folded(model: onnx.ModelProto) -> onnx.ModelProto:
+    try:
+        return _optimized(_with_shapes(model))
+    except ModelError as exc:  # wrong inferred shapes keep a model from loading that loads without them
+        log.info("folding without inferred shapes: %s", exc)
+        return _optimized(model)
 
 
 def _optimized(model: onnx.ModelProto) -> onnx.ModelProto:
