@@ -56,16 +56,20 @@ def _units_table(inspection: Inspection) -> Table:
 
 
 def _modes_table(inspection: Inspection) -> list[RenderableType]:
-    """Return how many units can have each precision, and which cannot; nothing where none is known."""
-    names = dict.fromkeys(name for unit in inspection.units for name in unit.modes)
+    """Return how many units can have each precision, and which cannot; nothing where none is known.
+
+    Units that came quantized have the one that they came in.
+    """
+    units = [unit for unit in inspection.units if not unit.quantized]
+    names = dict.fromkeys(name for unit in units for name in unit.modes)
     if not names:
         return []
     table = new_table("precisions besides fp32", ("precision", "not for"), ("units that can",))
     for name in names:
-        refused = [unit for unit in inspection.units if unit.modes[name]]
+        refused = [unit for unit in units if unit.modes[name]]
         kinds = Counter(" ".join(unit.op_types) for unit in refused)
         listed = ", ".join(f"{count} {kind}" for kind, count in kinds.most_common())
-        table.add_row(name, listed, str(len(inspection.units) - len(refused)))
+        table.add_row(name, listed, str(len(units) - len(refused)))
     return ["", table]
 
 

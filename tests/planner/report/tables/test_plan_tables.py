@@ -331,6 +331,10 @@ def test_a_model_for_litert_reads_as_the_golden_file_says(request):
     check_golden(text, GOLDEN / "inspection_litert.txt", request)
     assert "opset" not in text
     assert "no mode was tried out" in printed(inspection_table(replace(found, tried_out=False)))
+    given = [replace(unit, quantized=True) for unit in found.units]
+    first = printed(inspection_table(replace(found, units=[given[0], *found.units[1:]])))
+    assert "int8                                 1" in first  # the one that came quantized is told of above
+    assert "precisions besides" not in printed(inspection_table(replace(found, units=given)))
 
 
 def test_costs_of_a_table_are_told_with_their_file():
