@@ -219,6 +219,8 @@ class OperatorGraph(ABC):
             if unit.takes_integers and may and around == {Precision.INT8}:
                 own = chosen.get(unit.index, Precision.FP32)
                 chosen[unit.index] = own if own.numbers is Precision.INT8 else Precision.INT8
+                if not unit.kernel_forced and not self._is_surrounded(unit.index, chosen):
+                    del chosen[unit.index]
         return dict(sorted(chosen.items()))
 
     def _is_surrounded(self, index: int, mix: Mapping[int, Precision]) -> bool:
