@@ -23,6 +23,7 @@ from profiling.on_device.timing.interleaved_rounds import (
     are_calm_enough,
     calmest,
     least_seconds,
+    rounds_in_row,
 )
 from profiling.on_device.timing.interleaved_sessions import (
     REFERENCE,
@@ -114,11 +115,13 @@ def _session(
     fp32
         Those of the fp32 model so far; none before its own first.
     """
-    # The profiler's own cost is nothing beside kernels that take long.
-    if variant == 0 or is_slow(statistics.median(fp32[0].traced.reference_s)):
+    if variant == 0:
         return _Session(*trace(models, variant, timer, rounds), None)
-    # Its runs only divide among kernels what those without it take.
-    kernels, traced = trace(models, variant, timer, -(-rounds // 2))
+    fp32_s = statistics.median(fp32[0].traced.reference_s)
+    if is_slow(fp32_s):  # the profiler's own cost is nothing beside kernels that take long
+        return _Session(*trace(models, variant, timer, rounds), None)
+    # Its runs only divide among kernels what those without it take: half of them do, or all in a row.
+    kernels, traced = trace(models, variant, timer, min(rounds, max(-(-rounds // 2), rounds_in_row(fp32_s))))
     return _Session(kernels, traced, timer(models.plain(variant), rounds))
 
 

@@ -304,6 +304,11 @@ def _rounds_in_burst(warming: Collection[int]) -> int:
     return max(1, min(_MOST_IN_BURST, max(warming, default=0)))
 
 
+def rounds_in_row(run_s: float) -> int:
+    """Return how many runs of what takes so many seconds count one behind another."""
+    return _rounds_in_burst([_warming_calls(run_s)])
+
+
 def round_seconds(runs_s: Sequence[float]) -> float:
     """Return what a round takes of several callables with so many seconds each."""
     warming = [_warming_calls(run_s) for run_s in runs_s]

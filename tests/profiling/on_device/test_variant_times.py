@@ -78,7 +78,9 @@ def test_a_variant_has_another_session_where_other_work_slowed_all(bundle, waite
     assert len(timed[1].runs_s) == sessions * ROUNDS
 
 
-def test_runs_under_the_profiler_are_half_of_those_without_it(bundle, monkeypatch):
+@pytest.mark.parametrize(("in_row", "traced"), [(1, (2, 1)), (3, (3, 2)), (8, (4, 2))])
+def test_half_of_the_runs_are_under_the_profiler_or_all_in_a_row(bundle, monkeypatch, in_row, traced):
+    monkeypatch.setattr("profiling.on_device.variant_times.rounds_in_row", lambda _: in_row)
     taken = []
 
     class Recording(InterleavedTimer):
@@ -91,8 +93,9 @@ def test_runs_under_the_profiler_are_half_of_those_without_it(bundle, monkeypatc
     clock = replace(clock_of(1), waited=lambda: 0.0, core=None)
     timer = Recording(models.plain(0), read_feeds(bundle), plan.rounds, clock)
     time_variants(plan, models, timer, read_feeds(bundle), lambda *_: None)
+    of_others, of_mixed = traced
     others, mixed = len(plan.precisions) - 1, len(plan.variants) - len(plan.precisions)
-    assert taken == [ROUNDS] + [ROUNDS // 2, ROUNDS] * others + [ROUNDS // 4, ROUNDS // 2] * mixed
+    assert taken == [ROUNDS] + [of_others, ROUNDS] * others + [of_mixed, ROUNDS // 2] * mixed
 
 
 def test_what_takes_long_is_timed_under_the_profiler_alone(bundle, monkeypatch):

@@ -15,6 +15,7 @@ from profiling.on_device.timing.interleaved_rounds import (
     calmest,
     round_seconds,
     rounds_for,
+    rounds_in_row,
     run_interleaved,
     time_interleaved,
 )
@@ -248,3 +249,7 @@ def test_sessions_go_on_while_other_work_interferes_up_to_twice_as_many(spoiled)
     assert are_calm_enough([own, spoiled, spoiled, own], 2, 2)
     assert are_calm_enough([spoiled] * 4, 2, 2)
     assert not are_calm_enough([spoiled] * 4, 2, 3)
+
+
+def test_short_runs_count_many_in_a_row_and_long_ones_alone():
+    assert [rounds_in_row(run_s) for run_s in (0.001, 0.006, 0.02, 0.1, 5.0)] == [8, 5, 1, 1, 1]
