@@ -8,7 +8,7 @@ name_patterns: what a scenario says of units and tensors by name or pattern
 noise_corrections: what sources of noise count for in company, other than alone
 noise_profiles: noise of tensors, units and mixed models, measured once on a few samples
 noise_saturation: from summed noise to noise at the outputs, which saturates
-noise_trials: mixed models whose noise is measured, as many as it takes
+noise_trials: mixed models whose noise is measured, for a law and factors to be fitted on
 own_cost_table: a device's own seconds, from a CSV table, as its profile
 placement_names: whether a graph has all that a scenario's placement names
 resource_budgets: budgets as limits, with the unit of each, but for those on errors

@@ -124,8 +124,8 @@ def fitted_noise(
     """
     most = min(alone.profiling.noise_samples, len(subject.calibration.samples))
     count = _samples(subject, _LAW_WORK, _LAW_LEAST, most)
-    affordable = _samples(subject, _MIXES_WORK / count, model_count(1), model_count(2))
-    trial = replace(trial, batches=2 if affordable == model_count(2) else 1)
+    work_of_two = model_count(2) * count * subject.model.multiplications()
+    trial = replace(trial, batches=2 if work_of_two <= _MIXES_WORK else 1)
     path = entry_path(
         EntryKind.NOISE_MODEL,
         measure_calibration_points,

@@ -34,8 +34,11 @@ SWITCH_KINDS = (OwnerKind.QUANTIZE, OwnerKind.DEQUANTIZE)
 WIRE_KINDS = (OwnerKind.ENCODE, OwnerKind.DECODE)
 # What the runtime puts between other nodes; it may write the tensor that the one before it wrote.
 _CHANGE_FORM = frozenset(
-    {"ReorderInput", "ReorderOutput", "Transpose", "QuantizeLinear", "DequantizeLinear", "Cast"}
-)
+    {
+        "ReorderInput", "ReorderOutput", "Transpose", "Cast", "MemcpyFromHost", "MemcpyToHost",
+        "QuantizeLinear", "DequantizeLinear",
+    }
+)  # fmt: skip
 _TAG = re.compile(r"@([{}])(\d+)@".format("".join(kind.value for kind in OwnerKind)))
 
 

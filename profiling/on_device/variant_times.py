@@ -115,10 +115,9 @@ def _session(
     fp32
         Those of the fp32 model so far; none before its own first.
     """
-    if variant == 0:
-        return _Session(*trace(models, variant, timer, rounds), None)
-    fp32_s = statistics.median(fp32[0].traced.reference_s)
-    if is_slow(fp32_s):  # the profiler's own cost is nothing beside kernels that take long
+    fp32_s = statistics.median(fp32[0].traced.reference_s) if fp32 else 0.0
+    # The profiler's own cost is nothing beside kernels that take long.
+    if variant == 0 or is_slow(fp32_s):
         return _Session(*trace(models, variant, timer, rounds), None)
     # Its runs only divide among kernels what those without it take: half of them do, or all in a row.
     kernels, traced = trace(models, variant, timer, min(rounds, max(-(-rounds // 2), rounds_in_row(fp32_s))))

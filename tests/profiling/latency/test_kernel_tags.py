@@ -16,7 +16,7 @@ from profiling.quantization.qdq_model import quantize
 from profiling.runtime.open_session import Runtime, Trace, open_session
 
 
-def test_tags_leave_the_models_ends_and_results_alone(digits):
+def test_tags_leave_the_models_inputs_and_results_alone(digits):
     able = frozenset(u.index for u in digits.graph.units)
     nodes = tuple(n for u in digits.graph.units for n in u.nodes)
     int8 = quantize(digits.graph.model, digits.calibration.of(nodes), digits.calibration.ranges)
