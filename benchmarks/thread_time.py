@@ -9,13 +9,8 @@ import numpy as np
 from profiling.arrays import Array, Feeds
 from profiling.graph.any_model import AnyModel
 from profiling.on_device.clock.run_clock import clock_of
-from profiling.on_device.timing.interleaved_rounds import (
-    Rounds,
-    are_calm_enough,
-    calmest,
-    rounds_for,
-    run_interleaved,
-)
+from profiling.on_device.timing.interleaved_rounds import Rounds, rounds_for, run_interleaved
+from profiling.on_device.timing.session_interference import are_calm_enough, calmest
 from profiling.runtime.open_session import Runtime
 from profiling.stage_session import open_stage
 
@@ -50,7 +45,7 @@ def take_turns(models: Sequence[tuple[AnyModel, Feeds]]) -> Turns:
     """Time models, each on a sample of its own, in turn; the first says how many rounds."""
     clock = clock_of(1)
     found: list[Rounds] = []
-    while not are_calm_enough(found, SESSIONS, _MOST_SESSIONS):
+    while not are_calm_enough(found, _MOST_SESSIONS, SESSIONS):
         sessions = [open_stage(model, Runtime()) for model, _ in models]
         calls = {
             number: partial(session.run, None, dict(feeds))

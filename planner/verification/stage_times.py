@@ -10,8 +10,9 @@ import numpy as np
 from planner.plan.plan_record import StagePercentiles
 from profiling.arrays import Feeds
 from profiling.graph.any_model import AnyModel
-from profiling.on_device.timing.interleaved_rounds import Interference, rounds_for
+from profiling.on_device.timing.interleaved_rounds import rounds_for
 from profiling.on_device.timing.interleaved_sessions import median_ratio, time_chain
+from profiling.on_device.timing.session_interference import Interference
 from profiling.runtime.open_session import Runtime
 from profiling.runtime_names import TENSORFLOW
 from profiling.stage_session import open_stage, runtime_of_model

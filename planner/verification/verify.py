@@ -19,7 +19,7 @@ from planner.verification.stage_times import StageRatios, percentiles_of, ratios
 from profiling.arrays import Feeds
 from profiling.graph.any_model import AnyModel
 from profiling.on_device.robust_statistics import least_sessions
-from profiling.on_device.timing.interleaved_rounds import Interference, are_calm_enough, calmest
+from profiling.on_device.timing.session_interference import Interference, are_calm_enough, calmest
 from profiling.progress import Progress, silent
 from profiling.runtime.open_session import Runtime
 from profiling.stage_session import runtime_of_model
@@ -123,7 +123,7 @@ def latency_ratios(target: VerificationTarget, feeds: Feeds, runtime: Runtime) -
     taken: list[_Session] = []
     planned = least_sessions(0.0)
     # Where a session's memory lies makes a few percent: the median counts.
-    while not are_calm_enough(taken, planned, planned):
+    while not are_calm_enough(taken, planned):
         # Large models are in memory once.
         chain = _ratios(target, target.stages, feeds, runtime)
         whole = _ratios(target, [target.mixed], feeds, runtime)[0] if target.is_cut else chain[0]

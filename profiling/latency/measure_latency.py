@@ -27,13 +27,14 @@ from profiling.on_device.measurement_order import (
 )
 from profiling.on_device.measuring_flow import measure
 from profiling.on_device.robust_statistics import are_enough, middle_error
-from profiling.on_device.timing.interleaved_rounds import calmest, rounds_for
+from profiling.on_device.timing.interleaved_rounds import rounds_for
 from profiling.on_device.timing.interleaved_sessions import (
     ChainRuns,
     InterleavedRuns,
     InterleavedTimer,
     time_chain,
 )
+from profiling.on_device.timing.session_interference import calmest
 from profiling.on_device.variant_times import start_seconds, trace
 from profiling.precision import Precision
 from profiling.progress import Progress, silent

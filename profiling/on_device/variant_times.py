@@ -17,20 +17,14 @@ from profiling.on_device.measured_record import Timed
 from profiling.on_device.measurement_order import MeasurementPlan
 from profiling.on_device.robust_statistics import is_slow, session_count
 from profiling.on_device.runtime_session import Feeds, Report, session_runner
-from profiling.on_device.timing.interleaved_rounds import (
-    Interference,
-    Rounds,
-    are_calm_enough,
-    calmest,
-    least_seconds,
-    rounds_in_row,
-)
+from profiling.on_device.timing.interleaved_rounds import Rounds, least_seconds, rounds_in_row
 from profiling.on_device.timing.interleaved_sessions import (
     REFERENCE,
     SESSION,
     InterleavedRuns,
     InterleavedTimer,
 )
+from profiling.on_device.timing.session_interference import Interference, are_calm_enough, calmest
 from profiling.on_device.variant_sessions import VariantSessions
 
 _FEWEST_CALM = 2  # sessions of a variant that are wanted without interference
@@ -94,7 +88,7 @@ def time_variants(
             sessions[variant].append(_session(models, variant, timer, rounds_of[variant], sessions[0]))
             report("timing", number * variants + variant + 1, count * variants)
     for variant, own in enumerate(sessions):
-        while not are_calm_enough(own, min(_FEWEST_CALM, count), count):
+        while not are_calm_enough(own, count, min(_FEWEST_CALM, count)):
             report("timing again what other work slowed", variant, variants)
             timer = InterleavedTimer(models.plain(0), feeds, rounds, timer.clock)
             own.append(_session(models, variant, timer, rounds_of[variant], sessions[0]))

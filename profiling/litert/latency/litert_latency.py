@@ -31,8 +31,9 @@ from profiling.on_device.measured_record import Timed
 from profiling.on_device.measurement_order import FORMAT, XNNPACK, MeasurementPlan
 from profiling.on_device.robust_statistics import are_enough, middle_error
 from profiling.on_device.runtime_session import session_runner
-from profiling.on_device.timing.interleaved_rounds import Rounds, calmest, least_seconds
+from profiling.on_device.timing.interleaved_rounds import Rounds, least_seconds
 from profiling.on_device.timing.interleaved_sessions import ChainRuns
+from profiling.on_device.timing.session_interference import calmest
 from profiling.progress import Progress, silent
 from profiling.records.profile import LatencyProfile
 

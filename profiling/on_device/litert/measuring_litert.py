@@ -25,7 +25,8 @@ from profiling.on_device.litert.litert_timing import (
 from profiling.on_device.measured_record import MeasuredRuntime, Timed, record_of, stage_overheads
 from profiling.on_device.measurement_order import MeasurementPlan
 from profiling.on_device.runtime_session import Feeds, Report, Session, StagedVariants, session_runner
-from profiling.on_device.timing.interleaved_rounds import Rounds, are_calm_enough, calmest, least_seconds
+from profiling.on_device.timing.interleaved_rounds import Rounds, least_seconds
+from profiling.on_device.timing.session_interference import are_calm_enough, calmest
 
 _SESSIONS = 3  # where an interpreter's memory lies makes a few percent: the middle one of some counts
 
@@ -83,7 +84,7 @@ def _beside_fp32(
     is_fp32 = not plan.variants[number]
     in_turn = [0] if is_fp32 else [0, number]
     runs: list[Rounds] = []
-    while not are_calm_enough(runs, sessions, sessions):
+    while not are_calm_enough(runs, sessions):
         runs.append(time_models([models.plain(variant) for variant in in_turn], feeds, rounds, clock))
     found = kernel_times(models.groups(number, feeds), plan.rounds, clock)
     return _BesideFp32(runs, found, len(in_turn) - 1)

@@ -2,4 +2,5 @@
 
 interleaved_rounds: rounds of calls, and which of them count
 interleaved_sessions: sessions in turn with the fp32 model, and stages with the whole model
+session_interference: what other work did to sessions, and which of them count
 """

@@ -6,16 +6,15 @@ import itertools
 import statistics
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from enum import IntEnum
 from types import MappingProxyType
-from typing import Any, Callable, NamedTuple, Protocol, TypeVar
+from typing import Any, Callable, NamedTuple
 
 from profiling.on_device.clock.run_clock import WALL, RunClock, RunTime
 from profiling.on_device.robust_statistics import MOST_ROUNDS, are_contended, sufficient_rounds
+from profiling.on_device.timing.session_interference import Interference
 
 # Rounds that are taken for each that is asked for, where too many of them are disturbed.
 _MOST_TAKEN = 3
-_MOST_SESSIONS = 2  # that are taken for each that is planned, where other work interferes
 _FEWEST, _FEWEST_FILLED = 8, 3  # rounds that count, if more were taken; of those behind filled caches
 # What takes less finds its weights and tensors in caches if it ran just before. Behind another model, its
 # first run takes up to 40 % more, and a cache that holds all of it is only filled after up to 30 ms of runs.
@@ -25,15 +24,6 @@ _MOST_IN_BURST = 8  # runs of one callable that count, one behind another
 # Part of the rounds asked for that counts by processor time where hardly one is warm: cold caches only ever
 # add to a run, and the lowest are the warmest.
 _QUARTER = 4
-
-
-class Interference(IntEnum):
-    """What other work did to runs that count: the less of it, the more they say."""
-
-    NONE = 0
-    SOME = 1  # they were disturbed, and are so long that it hardly matters
-    COLD = 2  # it emptied the caches, which are much of what short runs take
-    SHARED_CORE = 3
 
 
 @dataclass(frozen=True)
@@ -118,35 +108,6 @@ class Rounds:
     def calls_of(self, key: Any) -> list[int]:
         """Return which call of a callable is its run in each round, counted from the first round's first."""
         return [total - 1 for total in itertools.accumulate(one.calls.get(key, 1) for one in self.taken)]
-
-
-class SessionRuns(Protocol):
-    """What was measured in one session."""
-
-    @property
-    def interference(self) -> Interference:
-        """What other work did to the runs that count."""
-
-
-Runs = TypeVar("Runs", bound=SessionRuns)
-
-
-def calmest(sessions: Sequence[Runs]) -> Sequence[Runs]:
-    """Return the sessions with the least interference."""
-    least = min((runs.interference for runs in sessions), default=Interference.NONE)
-    return [runs for runs in sessions if runs.interference == least]
-
-
-def are_calm_enough(sessions: Sequence[SessionRuns], wanted: int, planned: int) -> bool:
-    """Return whether so many sessions as wanted had hardly any interference, or no more are to be taken.
-
-    Parameters
-    ----------
-    planned
-        How many are taken in any case; twice as many are at most.
-    """
-    calm = sum(runs.interference <= Interference.SOME for runs in sessions)
-    return calm >= wanted or len(sessions) >= _MOST_SESSIONS * planned
 
 
 class _Burst(NamedTuple):

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from profiling.on_device.clock.run_clock import RunClock, RunTime
 from profiling.on_device.robust_statistics import sufficient_rounds
 from profiling.on_device.runtime_session import Feeds, Session, session_runner
-from profiling.on_device.timing.interleaved_rounds import Interference, Rounds, run_interleaved, second_run_s
+from profiling.on_device.timing.interleaved_rounds import Rounds, run_interleaved, second_run_s
+from profiling.on_device.timing.session_interference import Interference
 
 REFERENCE, SESSION = "reference", "session"
 

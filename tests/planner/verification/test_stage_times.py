@@ -11,7 +11,7 @@ from planner.run import plan_scenario
 from planner.scenario.loader import load_scenario
 from planner.verification import verify
 from planner.verification.stage_times import StageRatios, percentiles_of
-from profiling.on_device.timing.interleaved_rounds import Interference
+from profiling.on_device.timing.session_interference import Interference
 from profiling.runtime.open_session import Runtime
 
 

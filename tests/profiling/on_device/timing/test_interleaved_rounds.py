@@ -8,17 +8,15 @@ from hypothesis import strategies as st
 
 from profiling.on_device.clock.run_clock import CPU, WALL, RunClock, RunTime, clock_of
 from profiling.on_device.timing.interleaved_rounds import (
-    Interference,
     Round,
     Rounds,
-    are_calm_enough,
-    calmest,
     round_seconds,
     rounds_for,
     rounds_in_row,
     run_interleaved,
     time_interleaved,
 )
+from profiling.on_device.timing.session_interference import Interference
 
 
 def test_work_is_timed_in_turn_after_warming_up():
@@ -227,28 +225,6 @@ def test_what_other_work_did_to_runs_depends_on_how_long_they_are():
     assert session(False, is_warm=False).interference is Interference.SOME
     assert session(False, is_warm=False, calls=9).interference is Interference.COLD
     assert session(False, calls=9).interference is Interference.NONE
-
-
-def test_sessions_with_the_least_interference_count():
-    shared, cold, some, calm = (
-        session(True), session(False, is_warm=False, calls=9), session(False, is_warm=False), session(False)
-    )  # fmt: skip
-    assert calmest([shared, cold, some, calm, shared, calm]) == [calm, calm]
-    assert calmest([shared, cold, some]) == [some]
-    assert calmest([shared, cold]) == [cold]
-    assert calmest([shared, shared]) == [shared, shared]
-    assert calmest([]) == []
-
-
-@pytest.mark.parametrize("spoiled", [session(True), session(False, is_warm=False, calls=9)])
-def test_sessions_go_on_while_other_work_interferes_up_to_twice_as_many(spoiled):
-    own, some = session(False, False, False, True), session(False, is_warm=False)
-    assert not are_calm_enough([own], 2, 2)
-    assert are_calm_enough([own, some], 2, 2)
-    assert not are_calm_enough([own, spoiled, spoiled], 2, 2)
-    assert are_calm_enough([own, spoiled, spoiled, own], 2, 2)
-    assert are_calm_enough([spoiled] * 4, 2, 2)
-    assert not are_calm_enough([spoiled] * 4, 2, 3)
 
 
 def test_short_runs_count_many_in_a_row_and_long_ones_alone():
