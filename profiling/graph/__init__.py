@@ -2,6 +2,7 @@
 
 any_model: a model in memory for whichever runtime, its inputs and outputs
 compressed_weights: what weights weigh once they are compressed
+dataflow: who writes and who reads each tensor of an ONNX model
 fusion_groups: which nodes ONNX Runtime fuses into one kernel, so that they are decided together
 integer_operators: which operators compute on integers
 multiply_adds: how much a model computes, which says how many samples its noise can be measured on
@@ -9,4 +10,5 @@ nhwc_layout: units that are fast in int8 only in channels-last layout
 operator_graph: OperatorGraph: units, tensors, and who writes and reads them
 quantizability: why a unit cannot be quantized, and whether it is already
 unit_graph: an ONNX model's units
+written_out: operators that a model writes out in several nodes, and that the runtime computes in one kernel
 """

@@ -90,6 +90,65 @@ def test_the_runtime_computes_a_gelu_in_one_kernel(body, kernel, tmp_path):
     assert [node.op_type for node in optimized.graph.node] == ["Relu", kernel, "Sqrt"]
 
 
+def normalization(body: str, axes: str, opset: int) -> onnx.ModelProto:
+    """Return a model with a normalization that is written out between two other operators."""
+    mean = "ReduceMean ({x}, k)" if opset >= 18 else f"ReduceMean <axes = {axes}> ({{x}})"
+    body = body.format(mean_a=mean.format(x="a"), mean=mean.format(x="p"))
+    text = (
+        f"{HEADER.replace('17', str(opset))} <float[4] w = {{1, 2, 3, 4}}, float[4] b = {{1, 2, 3, 4}}, "
+        f"float two = {{2}}, float e = {{0.00001}}, int64[1] k = {{3}}> "
+        f"{{ a = Relu (x) {body} y = Sqrt (z) }}"
+    )
+    return named(parser.parse_model(text))
+
+
+DEVIATION = "m = {mean_a} d = Sub (a, m) p = Pow (d, two) "
+VARIANCE = "v = {mean} r = Add (v, e) s = Sqrt (r) "
+AFFINE = "q = Div ({divided}, s) c = Mul (q, w) z = Add (c, b)"
+LAYER = DEVIATION + VARIANCE + AFFINE.format(divided="d")
+LAYER_WITH_TWO_SUBS = (
+    f"m = {{mean_a}} d = Sub (a, m) f = Sub (a, m) p = Pow (f, two) {VARIANCE}" + AFFINE.format(divided="d")
+)
+ROOT_MEAN_SQUARE = f"p = Pow (a, two) {VARIANCE} q = Div (a, s) z = Mul (q, w)"
+
+
+@pytest.mark.parametrize(
+    ("body", "kernel"),
+    [
+        (LAYER, "LayerNormalization"),
+        (LAYER_WITH_TWO_SUBS, "LayerNormalization"),
+        (ROOT_MEAN_SQUARE, "SimplifiedLayerNormalization"),
+    ],
+)
+@pytest.mark.parametrize(("axes", "opset"), [("[-1]", 13), ("[3]", 17), ("", 18)])
+def test_a_normalization_that_is_written_out_is_one_unit_as_it_is_one_kernel(
+    body, kernel, axes, opset, tmp_path
+):
+    model = normalization(body, axes, opset)
+    assert [len(group) for group in group_nodes(model)] == [1, len(model.graph.node) - 2, 1]
+    open_session(model, Runtime(), trace=Trace(tmp_path / "run", tmp_path / "optimized.onnx"))
+    optimized = onnx.load(tmp_path / "optimized.onnx")
+    assert [node.op_type for node in optimized.graph.node] == ["Relu", kernel, "Sqrt"]
+
+
+@pytest.mark.parametrize(
+    ("body", "axes"),
+    [
+        (LAYER, "[1]"),  # over channels, for which there is no kernel
+        (LAYER, "[1, 2]"),
+        (LAYER.replace("Div (d, s)", "Div (s, d)"), "[-1]"),
+        (LAYER.replace("Div (d, s)", "Div (a, s)"), "[-1]"),
+        (LAYER.replace("Mul (q, w)", "Mul (q, x)"), "[-1]"),  # scaled by what is computed
+        (LAYER.replace("z = Add (c, b)", "z = Add (c, v)"), "[-1]"),  # the variance is read outside
+        (LAYER.replace("z = Add (c, b)", "n = Add (c, b) z = Add (n, s)"), "[-1]"),
+        (ROOT_MEAN_SQUARE.replace("Pow (a, two)", "Pow (x, two)"), "[-1]"),  # of another tensor
+    ],
+)
+def test_what_is_no_normalization_is_decided_node_by_node(body, axes):
+    units = [{node.name for node in group} for group in group_nodes(normalization(body, axes, 13))]
+    assert not any({"q", "s"} <= unit for unit in units)
+
+
 SLICE = "Slice (a, {start}, e, h, t)"
 SLICES = "int64[1] z0 = {0}, int64[1] z1 = {1}, int64[1] e = {99}, int64[1] h = {3}, int64[1] t = {2}"
 
