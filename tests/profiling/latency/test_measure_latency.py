@@ -2,9 +2,12 @@ import itertools
 
 import models
 import pytest
+from onnx import shape_inference
 from prepared_models import Prepared
 
+from profiling.graph.unit_graph import build_graph
 from profiling.latency.measure_latency import Setup, measure_latency, measurement_plan
+from profiling.latency.measured_mixes import mixes_of
 from profiling.precision import Precision
 from profiling.records.json_files import load_json, save_json
 from profiling.records.profile import LatencyProfile
@@ -64,3 +67,22 @@ def test_every_two_neighbours_are_a_switch_to_int8_and_back_in_some_model(digits
         if second == first + 1:
             assert any(first in int8 and second not in int8 for int8 in mixed)
             assert any(first not in int8 and second in int8 for int8 in mixed)
+
+
+def test_mixed_models_do_not_switch_at_the_same_places_of_each_block():
+    # Else what blocks of so many units have in common would be in each model, or in none.
+    count = 40
+    names = ["x", *(f"t{number}" for number in range(1, count)), "y"]
+    body = " ".join(f"{after} = MatMul ({before}, w)" for before, after in itertools.pairwise(names))
+    text = '<ir_version: 8, opset_import: ["" : 17]> g (float[1, 4] x) => (float[1, 4] y) <float[4, 4] w> '
+    model = models.with_weights(f"{text}{{ {body} }}")
+    for node in model.graph.node:
+        node.name = node.output[0]
+    graph = build_graph(shape_inference.infer_shapes(model))
+    mixes = [set(mix) for mix in mixes_of(graph, (Precision.FP32, Precision.INT8))[2:]]
+    for one, inverse in zip(mixes[::2], mixes[1::2], strict=True):
+        assert one ^ inverse == set(range(count))
+    places = [[unit for unit in range(1, count) if (unit in mix) != (unit - 1 in mix)] for mix in mixes[::2]]
+    assert sorted(itertools.chain(*places)) == [*range(1, count)]
+    runs = {after - before for own in places for before, after in itertools.pairwise(own)}
+    assert runs == {1, 2, 3, 4, 5}
