@@ -45,7 +45,7 @@ def take_turns(models: Sequence[tuple[AnyModel, Feeds]]) -> Turns:
     """Time models, each on a sample of its own, in turn; the first says how many rounds."""
     clock = clock_of(1)
     found: list[Rounds] = []
-    while not are_calm_enough(found, _MOST_SESSIONS, SESSIONS):
+    while not are_calm_enough(found, _MOST_SESSIONS, wanted=SESSIONS):
         sessions = [open_stage(model, Runtime()) for model, _ in models]
         calls = {
             number: partial(session.run, None, dict(feeds))

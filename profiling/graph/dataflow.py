@@ -4,7 +4,6 @@ from collections.abc import Collection, Iterable
 
 import onnx
 
-from profiling.onnx_io.external_weights import read_array
 from profiling.onnx_io.subgraphs import all_inputs, subgraphs
 
 
@@ -21,7 +20,7 @@ class Dataflow:
         self.writer = {name: node for node in model.graph.node for name in node.output if name}
         self.position = {node.name: i for i, node in enumerate(model.graph.node)}
         self.nodes = {node.name: node for node in model.graph.node}
-        values = (*model.graph.input, *model.graph.value_info)
+        values = (*model.graph.input, *model.graph.value_info, *model.graph.output)
         self._ranks = {value.name: len(value.type.tensor_type.shape.dim) for value in values}
         self.readers: dict[str, list[str]] = {out.name: [""] for out in model.graph.output}
         for node in model.graph.node:
@@ -58,11 +57,12 @@ class Dataflow:
         """Return whether only `readers` read a tensor (the caller of the model is no reader)."""
         return set(self.readers.get(tensor, ())) == set(readers)
 
-    def reduces_last_axes(self, node: onnx.NodeProto) -> bool:
-        """Return whether a reduction is over the last axes, which are all it names."""
-        axes = [axis for one in node.attribute if one.name == "axes" for axis in one.ints]
-        if len(node.input) > 1 and node.input[1] in self._initializers:
-            axes = read_array(self._initializers[node.input[1]]).tolist()
-        rank = self._ranks.get(node.input[0], 0)
-        from_last = sorted(axis - rank if axis >= 0 else axis for axis in axes)
-        return bool(axes) and from_last == list(range(-len(axes), 0))
+    def constant(self, name: str) -> onnx.TensorProto | None:
+        """Return the initializer of a constant, or of what it is dequantized from."""
+        writer = self.writer.get(name)
+        is_dequantized = writer is not None and writer.op_type == "DequantizeLinear"
+        return self._initializers.get(writer.input[0] if writer is not None and is_dequantized else name)
+
+    def rank(self, name: str) -> int:
+        """Return how many axes a tensor has; 0 if unknown."""
+        return self._ranks.get(name, 0)

@@ -88,7 +88,7 @@ def time_variants(
             sessions[variant].append(_session(models, variant, timer, rounds_of[variant], sessions[0]))
             report("timing", number * variants + variant + 1, count * variants)
     for variant, own in enumerate(sessions):
-        while not are_calm_enough(own, count, min(_FEWEST_CALM, count)):
+        while not are_calm_enough(own, count, wanted=min(_FEWEST_CALM, count)):
             report("timing again what other work slowed", variant, variants)
             timer = InterleavedTimer(models.plain(0), feeds, rounds, timer.clock)
             own.append(_session(models, variant, timer, rounds_of[variant], sessions[0]))

@@ -35,7 +35,7 @@ def calmest(sessions: Sequence[Runs]) -> Sequence[Runs]:
     return [runs for runs in sessions if runs.interference == least]
 
 
-def are_calm_enough(sessions: Sequence[SessionRuns], planned: int, wanted: int | None = None) -> bool:
+def are_calm_enough(sessions: Sequence[SessionRuns], planned: int, *, wanted: int | None = None) -> bool:
     """Return whether so many sessions as wanted had hardly any interference, or no more are to be taken.
 
     Parameters

@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import networkx as nx
 import onnx
 import pytest
@@ -76,6 +78,7 @@ def test_all_nodes_of_a_gelu_are_one_unit(body, gelu, before):
             "FastGelu",
         ),
         ("d = Mul (a, g) e = Sigmoid (d) z = Mul (a, e)", "QuickGelu"),
+        ("e = Sigmoid (a) z = Mul (a, e)", "QuickGelu"),
     ],
 )
 def test_the_runtime_computes_a_gelu_in_one_kernel(body, kernel, tmp_path):
@@ -96,6 +99,7 @@ def normalization(body: str, axes: str, opset: int) -> onnx.ModelProto:
     body = body.format(mean_a=mean.format(x="a"), mean=mean.format(x="p"))
     text = (
         f"{HEADER.replace('17', str(opset))} <float[4] w = {{1, 2, 3, 4}}, float[4] b = {{1, 2, 3, 4}}, "
+        "float[1, 1, 1, 4] w4 = {1, 2, 3, 4}, "
         f"float two = {{2}}, float e = {{0.00001}}, int64[1] k = {{3}}> "
         f"{{ a = Relu (x) {body} y = Sqrt (z) }}"
     )
@@ -131,22 +135,66 @@ def test_a_normalization_that_is_written_out_is_one_unit_as_it_is_one_kernel(
     assert [node.op_type for node in optimized.graph.node] == ["Relu", kernel, "Sqrt"]
 
 
+def kernels(model: onnx.ModelProto, folder: Path) -> list[str]:
+    """Return the operator types of what the runtime runs."""
+    open_session(model, Runtime(), trace=Trace(folder / "run", folder / "optimized.onnx"))
+    return [node.op_type for node in onnx.load(folder / "optimized.onnx").graph.node]
+
+
 @pytest.mark.parametrize(
     ("body", "axes"),
     [
-        (LAYER, "[1]"),  # over channels, for which there is no kernel
+        (LAYER, "[1]"),  # over channels
         (LAYER, "[1, 2]"),
-        (LAYER.replace("Div (d, s)", "Div (s, d)"), "[-1]"),
-        (LAYER.replace("Div (d, s)", "Div (a, s)"), "[-1]"),
+        (LAYER, "[2, 3]"),  # over two axes
         (LAYER.replace("Mul (q, w)", "Mul (q, x)"), "[-1]"),  # scaled by what is computed
-        (LAYER.replace("z = Add (c, b)", "z = Add (c, v)"), "[-1]"),  # the variance is read outside
-        (LAYER.replace("z = Add (c, b)", "n = Add (c, b) z = Add (n, s)"), "[-1]"),
-        (ROOT_MEAN_SQUARE.replace("Pow (a, two)", "Pow (x, two)"), "[-1]"),  # of another tensor
+        (LAYER.replace("Mul (q, w)", "Mul (q, w4)"), "[-1]"),  # by a constant of several axes
+        (LAYER.replace("Mul (q, w)", "Mul (q, two)"), "[-1]"),
+        (LAYER.replace("Pow (d, two)", "Mul (d, d)"), "[-1]"),
+        (LAYER.replace("Sqrt (r)", "Sqrt (v)").replace("r = Add (v, e) ", ""), "[-1]"),
+        (
+            LAYER.replace("z = Add (c, b)", "n = Add (c, b) z = Add (n, s)"),
+            "[-1]",
+        ),  # its root has another use
+        (ROOT_MEAN_SQUARE.replace("Pow (a, two)", "Mul (a, a)"), "[-1]"),
+        (ROOT_MEAN_SQUARE.replace("Mul (q, w)", "Mul (q, w4)"), "[-1]"),
     ],
 )
-def test_what_is_no_normalization_is_decided_node_by_node(body, axes):
-    units = [{node.name for node in group} for group in group_nodes(normalization(body, axes, 13))]
+def test_what_is_no_normalization_is_decided_node_by_node(body, axes, tmp_path):
+    model = normalization(body, axes, 13)
+    units = [{node.name for node in group} for group in group_nodes(model)]
     assert not any({"q", "s"} <= unit for unit in units)
+    assert not any("Normalization" in kernel for kernel in kernels(model, tmp_path))
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        LAYER.replace("z = Add (c, b)", "z = Add (c, v)"),  # the variance is read outside
+        LAYER.replace("Div (d, s)", "Div (a, s)"),
+        LAYER.replace("Div (d, s)", "Div (s, d)"),
+        ROOT_MEAN_SQUARE.replace("Pow (a, two)", "Pow (x, two)"),  # of another tensor
+    ],
+)
+def test_a_normalization_with_a_part_of_something_else_is_decided_node_by_node(body):
+    units = [{node.name for node in group} for group in group_nodes(normalization(body, "[-1]", 13))]
+    assert not any({"q", "s"} <= unit for unit in units)
+
+
+def test_of_a_normalization_whose_mean_is_read_outside_the_rest_is_one_unit_as_it_is_one_kernel(tmp_path):
+    model = normalization(LAYER.replace("z = Add (c, b)", "n = Add (c, b) z = Add (n, m)"), "[-1]", 13)
+    assert ["p", "v", "r", "s", "q", "c"] in [
+        [node.name for node in group if node.name != "n"] for group in group_nodes(model)
+    ]
+    assert "SimplifiedLayerNormalization" in kernels(model, tmp_path)
+
+
+def test_what_is_normalized_may_be_an_output_too():
+    model = normalization(LAYER, "[3]", 13)
+    read = next(value for value in model.graph.value_info if value.name == "a")
+    model.graph.output.append(read)
+    model.graph.value_info.remove(read)
+    assert [len(group) for group in group_nodes(model)] == [1, len(model.graph.node) - 2, 1]
 
 
 SLICE = "Slice (a, {start}, e, h, t)"
@@ -220,7 +268,10 @@ def test_who_writes_and_who_reads_a_sequence_are_one_unit_with_what_lies_between
     assert {"l", "i"} <= {node.name for node in together}
 
 
-OPERATORS = {"Conv": 1, "Relu": 1, "Sigmoid": 1, "Identity": 1, "MaxPool": 1, "Add": 2, "Mul": 2, "Erf": 1}
+OPERATORS = {
+    "Conv": 1, "Relu": 1, "Sigmoid": 1, "Identity": 1, "MaxPool": 1, "Add": 2, "Mul": 2, "Erf": 1, "Sqrt": 1,
+    "Sub": 2, "Div": 2, "Tanh": 1,
+}  # fmt: skip
 
 
 @st.composite

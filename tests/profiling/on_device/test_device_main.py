@@ -28,7 +28,7 @@ def test_a_profile_is_written_whole_where_it_was_asked_for(bundle, tmp_path, cap
     assert (profile.format, profile.device, profile.latency.samples) == (FORMAT, "board", 2)
     out, err = capsys.readouterr()
     assert "name it as `profile` of device board" in out
-    assert "timing: 1 of 8" in err
+    assert "timing: 1 of 6" in err
 
 
 def test_by_default_it_is_named_after_the_device(bundle, tmp_path, monkeypatch):

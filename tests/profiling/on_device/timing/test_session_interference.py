@@ -33,5 +33,5 @@ def test_sessions_go_on_while_other_work_interferes_up_to_twice_as_many(spoiled)
 
 
 def test_fewer_calm_sessions_than_planned_may_do():
-    assert are_calm_enough([SOME, SHARED, CALM], 4, 2)
-    assert not are_calm_enough([SHARED, SHARED, CALM], 4, 2)
+    assert are_calm_enough([SOME, SHARED, CALM], 4, wanted=2)
+    assert not are_calm_enough([SHARED, SHARED, CALM], 4, wanted=2)
