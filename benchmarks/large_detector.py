@@ -15,7 +15,6 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -26,6 +25,7 @@ from detector_network import LARGE, SMALL, TINY, Size, detector, pictures
 from prediction import random_plans
 from rich.console import Console
 from rich.table import Table
+from step_times import StepTimes
 
 from planner.costs.device_costs import device_costs
 from planner.costs.device_profiles import latency_profile
@@ -77,23 +77,6 @@ class Found(msgspec.Struct):
     noise_ratios: list[float]
 
 
-class _Watch:
-    """Takes the time of every step that the progress tells, and how far each came."""
-
-    def __init__(self, clock: Callable[[], float] = time.perf_counter) -> None:
-        self._clock, self._what, self._since = clock, "reading and calibrating", clock()
-        self.seconds: dict[str, float] = {}
-        self.totals: dict[str, int] = {}
-
-    def __call__(self, what: str, done: int, total: int) -> None:
-        """Take what passed since the last call: for this step, or for the one before if this one begins."""
-        now = self._clock()
-        step = what if done else self._what
-        self.seconds[step] = self.seconds.get(step, 0.0) + now - self._since
-        self._what, self._since = what, now
-        self.totals[what] = total
-
-
 def detector_scenario(folder: Path, size: Size, samples: int, **profiling: int) -> Scenario:
     """Write a detector and pictures into a folder, and return the scenario that plans it for one device."""
     onnx.save(detector(size), folder / "detector.onnx")
@@ -120,7 +103,7 @@ def run_one(name: str, plans: int) -> Found:
     with tempfile.TemporaryDirectory() as folder:
         full = detector_scenario(Path(folder), SIZES[name], 8)
         scenario = single_device_scenario(full, measured_devices(full)[0])
-        watch, start = _Watch(), time.perf_counter()
+        watch, start = StepTimes(), time.perf_counter()
         outcome = plan_scenario(full, watch)
         seconds = time.perf_counter() - start
         prepared = prepare(scenario)
