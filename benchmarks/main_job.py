@@ -26,6 +26,7 @@ from planner.output.plan_folder import write_outcome
 from planner.refinement.measured_scenario import SOLVING
 from planner.run import plan_scenario
 from planner.scenario.loader import load_scenario
+from planner.verification.noisy_costs import of_costs_text
 from profiling.noise.measure_noise import NOISE_STEP
 
 _SCENARIOS = Path(__file__).parent.parent / "scenarios"
@@ -95,7 +96,7 @@ def run_one(path: Path) -> Row:
         noise_measured=measured.noise_relative_rms if measured else None,
         score_fp32=_score(measured.metric_fp32, measured.accuracy_fp32) if measured else None,
         score=_score(measured.metric, measured.accuracy) if measured else None,
-        verdict="; ".join(outcome.failures) or plan.status,
+        verdict="; ".join(outcome.failures) or plan.status + of_costs_text(plan.noisy_costs, plan.cost_doubt),
     )
 
 
