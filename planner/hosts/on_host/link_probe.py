@@ -90,7 +90,9 @@ class LinkBandwidth:
         self._latest.append((rate, seconds))
         if len(self._latest) < _LEAST_MESSAGES:
             return
-        if statistics.median(taken for _, taken in self._latest) >= max(_TOO_QUICK_S, transfer.round_trip_s):
+        # The lower of two in the middle: so more than half took that long, and the rate in the middle did.
+        middle_s = statistics.median_low([taken for _, taken in self._latest])
+        if middle_s >= max(_TOO_QUICK_S, transfer.round_trip_s):
             self._see(statistics.median(rate for rate, _ in self._latest), transfer.ended_s)
 
     def set(self, bytes_per_s: float, now_s: float) -> None:

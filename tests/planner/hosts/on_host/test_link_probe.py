@@ -1,7 +1,7 @@
 """The bandwidth that a connection shows, on links whose true one is known."""
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from planner.hosts.on_host.link_probe import (
@@ -77,6 +77,7 @@ def test_a_single_message_may_be_a_hiccup_and_says_nothing():
 
 
 @given(rates, st.lists(st.tuples(st.integers(1, 10**6), st.floats(0, 2e-3)), min_size=1, max_size=20))
+@example(14227094.0, [(2048, 2e-3), (47303, 2e-3), (210731, 0.0), (182799, 2e-3)])  # one in the middle quick
 def test_what_hosts_take_beside_a_message_is_not_taken_for_its_link(rate, messages):
     link, seen = Link(rate, 0.0), LinkBandwidth(OWN_BYTES)
     began_s = 0.0
@@ -85,7 +86,7 @@ def test_what_hosts_take_beside_a_message_is_not_taken_for_its_link(rate, messag
         seen.add(Transfer(size, began_s, ended_s, link.round_trip_s))
         began_s = ended_s + 1.0
     if seen.bytes_per_s is not None:
-        assert seen.bytes_per_s == pytest.approx(rate, rel=0.251)
+        assert seen.bytes_per_s == pytest.approx(rate, rel=0.201)  # 2 of the 10 ms that it takes at least
 
 
 def test_messages_that_are_small_or_on_a_quick_link_say_nothing_of_it():
