@@ -46,11 +46,12 @@ def plan_scenario(
     PlannerError, ProfilingError
         If the model, the data or the solver cannot do what the scenario asks.
     """
-    prepared = prepare(scenario if fixed is None else fixed.with_precisions(scenario), progress)
     if fixed is None:
+        prepared = prepare(scenario, progress)
         measured = measure_scenario(prepared, progress)
         state, solved = solve_and_refine(measured, progress)
     else:
+        prepared = prepare(fixed.with_precisions(scenario), progress, fixed.schemes(scenario))
         measured = measure_scenario(prepared, progress, fixed.of(prepared))
         state, solved = plan_again(measured, fixed)
     if not solved.is_plan:

@@ -112,4 +112,4 @@ def noise_of(
     scenario: Scenario, scheme: Scheme, noise: Mapping[Scheme, NoiseProfile]
 ) -> tuple[NoiseProfile, ...]:
     """Return the noise in each of the rounded precisions of a device with a scheme."""
-    return tuple(noise[scheme.at(precision)] for precision in scenario.rounded_precisions)
+    return tuple(noise[scheme.as_rounded.at(precision)] for precision in scenario.rounded_precisions)

@@ -1,5 +1,6 @@
 """A plan's models: the whole mixed-precision one and its stages."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from planner.deployment.built_models import BuiltModels
@@ -34,7 +35,11 @@ def build(prepared: Prepared, chosen: Configuration) -> BuiltModels:
         return BuiltModels(graph, *litert_stages(graph, mixed_tflite, chosen.mix, placement))
     # A unit is quantized as its own device does it, whatever the others do.
     schemes = {
-        index: prepared.schemes[devices[index]].at(precision) for index, precision in chosen.mix.items()
+        index: replace(
+            prepared.schemes[devices[index]].at(precision),
+            blocked_layout=precision.is_static and _is_blocked_around(index, graph, prepared, devices),
+        )
+        for index, precision in chosen.mix.items()
     }
     mixed = rebuild(graph, schemes, prepared.ranges)
     crossings = wired_tensors_of(mixed, graph, placement, dict(chosen.wires))
@@ -46,6 +51,13 @@ def build(prepared: Prepared, chosen: Configuration) -> BuiltModels:
     for number, stage in enumerate(stages):
         label_stage(onnx_model(stage.model), number, [stage_model.device for stage_model in stages])
     return BuiltModels(graph, mixed, stages)
+
+
+def _is_blocked_around(index: int, graph: ModelGraph, prepared: Prepared, devices: Sequence[str]) -> bool:
+    """Return whether the devices of a unit and of all that read what it reads or writes have the layout."""
+    unit = graph.units[index]
+    readers = (reader for name in (*unit.inputs, *unit.outputs) for reader in graph.consumers(name))
+    return all(prepared.schemes[devices[one]].blocked_layout for one in {index, *readers})
 
 
 def _build_in_runtimes(

@@ -9,6 +9,7 @@ from onnx import checker, shape_inference
 
 from planner.errors import RebuildError
 from profiling.graph.any_model import AnyModel
+from profiling.graph.blocked_layout import keep_blocked_layout
 from profiling.graph.operator_graph import OperatorGraph
 from profiling.graph.unit_graph import ModelGraph
 from profiling.onnx_io.external_weights import check_model
@@ -67,6 +68,7 @@ def _rebuild_onnx(graph: ModelGraph, schemes: Mapping[int, Scheme], ranges: Path
     # In topological order: repeated passes of the tool equal one only if they go upstream first.
     of_nodes = {node: schemes[index] for index in sorted(schemes) for node in graph.units[index].nodes}
     mixed = quantize(graph.model, of_nodes, ranges, graph.guarded_nodes)
+    keep_blocked_layout(mixed, graph, schemes)
     mixed = shape_inference.infer_shapes(mixed)
     precisions = {index: scheme.precision for index, scheme in schemes.items()}
     expected = set(graph.tensor_precisions(precisions).items())

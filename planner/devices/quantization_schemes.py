@@ -5,9 +5,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from planner.devices.profile_files import is_cost_table, naming_profile, profile_key
-from planner.devices.runtime import local_runtime, origin_of
+from planner.devices.runtime import local_runtime, origin_of, runtime_of
 from planner.errors import ScenarioError
 from planner.scenario.device_schema import DeviceSpec
+from planner.scenario.fleet_schema import FleetSpec
 from planner.scenario.schema import Scenario
 from profiling.errors import ProfileError
 from profiling.on_device.create_session import Optimization
@@ -16,6 +17,7 @@ from profiling.quantization.qdq_model import LITERT as LITERT_SCHEME
 from profiling.quantization.qdq_model import SCHEMES, Scheme
 from profiling.quantization.qdq_model import TENSORFLOW as TENSORFLOW_SCHEME
 from profiling.records.profile import LatencyProfile, load_profile
+from profiling.runtime.convolution_layout import has_blocked_layout
 from profiling.runtime.open_session import Runtime
 from profiling.runtime_names import LITERT, ONNX_RUNTIME, TENSORFLOW
 
@@ -35,10 +37,14 @@ def choose_schemes(scenario: Scenario) -> dict[str, Scheme]:
     files = {device.name: _profile_of(scenario, device) for device in scenario.devices}
     # Where one processor needs 7 bits, all devices use them, unless the scenario says otherwise.
     auto = any(latency is not None and latency.overflows for latency in files.values())
-    return {
+    schemes = {
         device.name: _scheme(scenario, device, files[origin_of(scenario, device)[0].name], auto=auto)
         for device in scenario.devices
     }
+    if scenario.fleet is not None and not _is_blocked_in_classes(scenario, scenario.fleet):
+        name = scenario.fleet.device
+        schemes[name] = replace(schemes[name], blocked_layout=False)
+    return schemes
 
 
 def scheme_here(scenario: Scenario, device: DeviceSpec, runtime: Runtime) -> Scheme:
@@ -47,7 +53,8 @@ def scheme_here(scenario: Scenario, device: DeviceSpec, runtime: Runtime) -> Sch
         return _OF_OTHERS[scenario.runtime_of(device)]
     spec = scenario.quantization_of(device)
     reduce_range = this_cpu_overflows(runtime) if spec.reduce_range is None else spec.reduce_range
-    return _shared(scenario, Scheme(bool(spec.symmetric), reduce_range))
+    scheme = Scheme(bool(spec.symmetric), reduce_range, blocked_layout=has_blocked_layout(runtime))
+    return _shared(scenario, scheme)
 
 
 def _shared(scenario: Scenario, scheme: Scheme) -> Scheme:
@@ -60,7 +67,8 @@ def _shared(scenario: Scenario, scheme: Scheme) -> Scheme:
 def scheme_there(scenario: Scenario, device: DeviceSpec) -> Scheme:
     """Return the scheme with which a device is measured by itself.
 
-    Bits of weights do not change seconds; whether kernels overflow there is found out there.
+    Bits of weights do not change seconds; whether kernels overflow there is found out there. Its models
+    fit any processor, so that none asks for the blocked layout.
     """
     if scenario.runtime_of(device) != ONNX_RUNTIME:
         return _OF_OTHERS[scenario.runtime_of(device)]
@@ -138,4 +146,21 @@ def _scheme(scenario: Scenario, device: DeviceSpec, file: LatencyProfile | None,
     reduce_range = spec.reduce_range
     if reduce_range is None:
         reduce_range = auto or this_cpu_overflows(local_runtime(scenario))
-    return _shared(scenario, Scheme(bool(symmetric), reduce_range))
+    scheme = Scheme(bool(symmetric), reduce_range, blocked_layout=_is_blocked(origin, file))
+    return _shared(scenario, scheme)
+
+
+def _is_blocked(device: DeviceSpec, file: LatencyProfile | None) -> bool:
+    """Return whether a device computes float convolutions in the blocked layout, as it was profiled."""
+    if file is not None:
+        return SCHEMES[file.scheme].blocked_layout
+    return device.is_measured_here and has_blocked_layout(runtime_of(device))
+
+
+def _is_blocked_in_classes(scenario: Scenario, fleet: FleetSpec) -> bool:
+    """Return whether every class of a fleet that was measured by itself was so in the blocked layout."""
+    device = scenario.device(fleet.device)
+    paths = [one.profile for one in fleet.classes if one.profile is not None]
+    files = [_profile_of(scenario, device.model_copy(update={"profile": path})) for path in paths]
+    schemes = [SCHEMES.get(file.scheme) if file is not None else None for file in files]
+    return all(scheme is not None and scheme.blocked_layout for scheme in schemes)

@@ -154,7 +154,7 @@ class Prepared:
     def calibrations(self) -> list[Calibration]:
         """Every way in which numbers are rounded; 8-bit activations come before 16-bit ones."""
         precisions = self.scenario.rounded_precisions
-        schemes = (self.schemes[name].at(p) for p in precisions for name in self.schemes)
+        schemes = (self.schemes[name].as_rounded.at(p) for p in precisions for name in self.schemes)
         return [Calibration(scheme, self.ranges) for scheme in dict.fromkeys(schemes)]
 
     @property
@@ -312,7 +312,7 @@ def prepare(
     tensor_ranges = (scheme.tensor_ranges for scheme in schemes.values())
     ranges = calibrate_once(subject, progress, {r for r in tensor_ranges if not r.is_minmax})
     # Corrected biases make no unit come out wrong; what does must not be in the models that judge them.
-    plain = {device: replace(scheme, bias_correction=False) for device, scheme in schemes.items()}
+    plain = {device: replace(one.as_rounded, bias_correction=False) for device, one in schemes.items()}
     reasons = refused_once(scenario, subject, plain, ranges, progress)
     reasons = {
         precision: {unit: why for unit, why in refused.items() if unit not in trusted}

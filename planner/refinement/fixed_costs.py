@@ -6,7 +6,8 @@ from dataclasses import dataclass, replace
 
 from planner.costs.device_profiles import check_profile
 from planner.deployment.build import planned_configuration
-from planner.devices.runtime import measured_devices
+from planner.devices.quantization_schemes import choose_schemes
+from planner.devices.runtime import measured_devices, origin_of
 from planner.devices.tried_precisions import TriedPrecision
 from planner.errors import OutputError
 from planner.inputs.prepared_scenario import Prepared
@@ -26,6 +27,7 @@ from planner.solver.result import OPTIMAL_GAP, replace_choice
 from planner.solver.solve import solve
 from profiling.errors import ProfileError
 from profiling.precision import Precision
+from profiling.quantization.qdq_model import SCHEMES, Scheme
 from profiling.records.profile import LatencyProfile, Profile
 
 
@@ -72,6 +74,24 @@ class FixedCosts:
         )
         precisions = tuple(p for p in scenario.offered_precisions if p in wanted)
         return scenario.model_copy(update={"precisions": precisions, "devices": devices})
+
+    def schemes(self, scenario: Scenario) -> dict[str, Scheme]:
+        """Return how devices quantize, in the layout in which they did when the plan's costs were measured.
+
+        Raises
+        ------
+        ProfileError
+            As `choose_schemes`.
+        """
+        blocked = {
+            name: (scheme := SCHEMES.get(profile.latency.scheme)) is not None and scheme.blocked_layout
+            for name, profile in self.profiles.items()
+        }
+        origins = {device.name: origin_of(scenario, device)[0].name for device in scenario.devices}
+        return {
+            name: replace(scheme, blocked_layout=blocked.get(origins[name], False))
+            for name, scheme in choose_schemes(scenario).items()
+        }
 
     def tried_precisions(self, scenario: Scenario) -> tuple[TriedPrecision, ...]:
         """Return what was tried to find the precisions of a scenario that are tried out."""

@@ -1,6 +1,7 @@
 """From a prepared model to units: the groups of nodes that the runtime runs as one.
 
 any_model: a model in memory for whichever runtime, its inputs and outputs
+blocked_layout: pools that keep float units behind int8 ones in the layout of float convolutions
 compressed_weights: what weights weigh once they are compressed
 dataflow: who writes and who reads each tensor of an ONNX model
 fusion_groups: which nodes ONNX Runtime fuses into one kernel, so that they are decided together

@@ -6,6 +6,7 @@ from types import MappingProxyType
 
 import onnx
 
+from profiling.graph.blocked_layout import is_layout_pool
 from profiling.graph.unit_graph import ModelGraph
 from profiling.latency.measured_mixes import switch_tensors
 from profiling.on_device.kernels import NESTED, UNKNOWN_OWNER, Owner, OwnerKind
@@ -76,11 +77,20 @@ def _node_owners(model: onnx.ModelProto, graph: ModelGraph, mix: Mapping[int, Pr
     for node in model.graph.node:
         if node.op_type not in SWITCHES and node.output[0] in writers:  # what keeps a unit in float
             owners.setdefault(node.name, Owner(OwnerKind.UNIT, writers[node.output[0]]))
-    owners |= _form_owners(model, {*owners, *wires}, readers)
+    pools = _layout_pools(model)
+    owners |= _form_owners(model, {*owners, *wires, *pools}, readers)
     for node in model.graph.node:
         if node.name not in owners:
-            owners[node.name] = wires.get(node.name) or _qdq_owner(node, switches, readers, writers)
+            owners[node.name] = wires.get(node.name) or _qdq_owner(
+                pools.get(node.name, node), switches, readers, writers
+            )
     return owners
+
+
+def _layout_pools(model: onnx.ModelProto) -> dict[str, onnx.NodeProto]:
+    """Return name of a pool that brings a tensor into the blocked layout -> what dequantizes that tensor."""
+    dequantizers = {node.output[0]: node for node in model.graph.node if node.op_type == "DequantizeLinear"}
+    return {node.name: dequantizers[node.input[0]] for node in model.graph.node if is_layout_pool(node)}
 
 
 def _form_owners(

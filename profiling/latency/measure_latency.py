@@ -13,6 +13,7 @@ import onnx
 import onnxruntime as ort
 
 from profiling.arrays import Feeds
+from profiling.graph.blocked_layout import keep_blocked_layout
 from profiling.graph.operator_graph import OperatorGraph
 from profiling.graph.unit_graph import ModelGraph
 from profiling.latency.kernel_tags import tag_model
@@ -284,4 +285,6 @@ def _variant(graph: ModelGraph, mix: Mapping[int, Precision], calibration: Calib
 def mixed_model(graph: ModelGraph, mix: Mapping[int, Precision], calibration: Calibration) -> onnx.ModelProto:
     """Return the model with some units, by index, in other precisions than fp32."""
     nodes = {node: mix[index] for index in sorted(mix) for node in graph.units[index].nodes}
-    return quantize(graph.model, calibration.at(nodes), calibration.ranges, graph.guarded_nodes)
+    mixed = quantize(graph.model, calibration.at(nodes), calibration.ranges, graph.guarded_nodes)
+    keep_blocked_layout(mixed, graph, calibration.at(mix))
+    return mixed

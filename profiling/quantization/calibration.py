@@ -35,6 +35,11 @@ class Calibration:
         return replace(self, scheme=self.scheme.as_timed)
 
     @property
+    def as_rounded(self) -> "Calibration":
+        """The same without what changes no rounding."""
+        return replace(self, scheme=self.scheme.as_rounded)
+
+    @property
     def key(self) -> str:
         """What records of its noise depend on: the scheme, and which file has more than extremes."""
         label = self.scheme.label

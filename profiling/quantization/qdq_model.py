@@ -74,6 +74,9 @@ class Scheme:
         How the ranges of activations with 8 bits are taken; with 16 bits they span every value.
     bias_correction
         Whether biases make up for the mean of what rounding their weights adds.
+    blocked_layout
+        Whether float units behind int8 ones stay in the layout in which a device computes float
+        convolutions; see `profiling.graph.blocked_layout`. It changes no rounding.
     """
 
     symmetric: bool = False
@@ -82,6 +85,7 @@ class Scheme:
     tool: str = ""
     ranges: RangeMethod = RangeMethod.MINMAX
     bias_correction: bool = False
+    blocked_layout: bool = False
 
     @property
     def wide(self) -> bool:
@@ -99,13 +103,18 @@ class Scheme:
         """A name for records: the precision and what differs from its default."""
         ranges = "" if self.ranges is RangeMethod.MINMAX else self.ranges
         differing = [self.tool, "symmetric" * self.symmetric, "7bit-weights" * self.reduce_range, ranges]
-        corrected = "bias-corrected" * self.bias_correction
-        return "-".join(filter(None, [self.precision, *differing, corrected]))
+        others = ["bias-corrected" * self.bias_correction, "blocked-layout" * self.blocked_layout]
+        return "-".join(filter(None, [self.precision, *differing, *others]))
 
     @property
     def as_timed(self) -> "Scheme":
         """The same without what costs no seconds: other ranges and biases."""
         return replace(self, ranges=RangeMethod.MINMAX, bias_correction=False)
+
+    @property
+    def as_rounded(self) -> "Scheme":
+        """The same without what changes no rounding: in which layout float units compute."""
+        return replace(self, blocked_layout=False)
 
     def at(self, precision: Precision) -> "Scheme":
         """Return the scheme of a unit in a precision on a device that has this one.
@@ -121,6 +130,7 @@ class Scheme:
             symmetric=self.symmetric and precision.is_static,
             ranges=self.ranges if precision.numbers is Precision.INT8 else RangeMethod.MINMAX,
             bias_correction=self.bias_correction and precision.is_static,
+            blocked_layout=self.blocked_layout and precision.is_static,
         )
 
 
@@ -131,9 +141,9 @@ _SIDES = (False, True)
 SCHEMES = {
     scheme.label: scheme
     for scheme in (
-        Scheme(symmetric, reduce_range, ranges=ranges, bias_correction=corrected)
-        for symmetric, reduce_range, ranges, corrected in itertools.product(
-            _SIDES, _SIDES, RangeMethod, _SIDES
+        Scheme(symmetric, reduce_range, ranges=ranges, bias_correction=corrected, blocked_layout=blocked)
+        for symmetric, reduce_range, ranges, corrected, blocked in itertools.product(
+            _SIDES, _SIDES, RangeMethod, _SIDES, _SIDES
         )
     )
 }

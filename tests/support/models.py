@@ -89,6 +89,25 @@ matrices (float[1, 16] x) => (float[1, 4] y)
 }
 """
 
+# Two blocks of a ResNet.
+_BLOCKS = """
+<ir_version: 8, opset_import: ["" : 17]>
+blocks (float[1, WIDTH, 8, 8] x) => (float[1, WIDTH, 8, 8] y)
+<float[WIDTH, WIDTH, 3, 3] w1, float[WIDTH] b1, float[WIDTH, WIDTH, 3, 3] w2, float[WIDTH] b2,
+ float[WIDTH, WIDTH, 3, 3] w3, float[WIDTH] b3, float[WIDTH, WIDTH, 1, 1] w4, float[WIDTH] b4>
+{
+    c1 = Conv <pads = [1, 1, 1, 1]> (x, w1, b1)
+    r1 = Relu (c1)
+    c2 = Conv <pads = [1, 1, 1, 1]> (r1, w2, b2)
+    s2 = Add (c2, r1)
+    r2 = Relu (s2)
+    c3 = Conv <pads = [1, 1, 1, 1]> (r2, w3, b3)
+    s3 = Add (c3, r2)
+    r3 = Relu (s3)
+    y = Conv (r3, w4, b4)
+}
+"""
+
 
 def with_weights(text: str, seed: int = 0) -> onnx.ModelProto:
     """Parse a model and give values to the initializers that it declares."""
@@ -108,6 +127,10 @@ def with_weights(text: str, seed: int = 0) -> onnx.ModelProto:
 
 def residual() -> onnx.ModelProto:
     return with_weights(_RESIDUAL)
+
+
+def residual_blocks(channels: int) -> onnx.ModelProto:
+    return with_weights(_BLOCKS.replace("WIDTH", str(channels)))
 
 
 def branches() -> onnx.ModelProto:

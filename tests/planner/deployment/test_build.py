@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import models
 import msgspec
 import numpy as np
@@ -12,6 +14,7 @@ from planner.inputs.prepared_scenario import Prepared, prepare
 from planner.plan.configuration import Configuration
 from planner.plan.plan_record import Plan, WireFormat
 from planner.verification.stage_chain import Chain, same_bits
+from profiling.graph.blocked_layout import is_layout_pool
 from profiling.on_device.create_session import Optimization
 from profiling.precision import Precision, Wire
 from profiling.runtime.open_session import Runtime, open_session, run_session
@@ -73,6 +76,25 @@ def test_a_float_tensor_crosses_in_its_wire_and_is_no_more_exact_than_that(prepa
     for exact, rounded in zip(chain_answers(plain), chain_answers(wired), strict=True):
         distance = np.abs(exact["y"] - rounded["y"]).max()
         assert 0 < distance < 2**-9 * np.abs(exact["y"]).max()
+
+
+@pytest.mark.parametrize(
+    ("devices", "blocked", "pools"),
+    [("aaaa", "ab", 1), ("aaaa", "b", 0), ("abbb", "ab", 1), ("abbb", "b", 0), ("abbb", "a", 0)],
+)
+def test_a_tensor_is_brought_into_the_layout_where_all_devices_that_touch_it_have_it(
+    devices, blocked, pools, tmp_path
+):
+    samples = np.random.default_rng(0).standard_normal((8, 1, 16, 8, 8)).astype(np.float32)
+    prepared = prepare(scenario_around(tmp_path, models.residual_blocks(16), {"x": samples}, **TWO))
+    schemes = {name: replace(own, blocked_layout=name in blocked) for name, own in prepared.schemes.items()}
+    chosen = Configuration(tuple(devices), (INT8, FP32, FP32, FP32))
+    built = build(replace(prepared, schemes=schemes), chosen)
+    assert sum(map(is_layout_pool, built.mixed.graph.node)) == pools
+    whole = open_session(built.mixed, Runtime())
+    chain = Chain([stage.model for stage in built.stages], Runtime())
+    for sample in samples:
+        assert same_bits(run_session(whole, {"x": sample}), chain.run({"x": sample}, built.graph.outputs))
 
 
 def planned(prepared, devices: str, int8: tuple[int, ...] = (), cuts=()) -> Plan:

@@ -46,6 +46,11 @@ def scenario(devices: list[dict[str, object]], **changes: object) -> Scenario:
     return found
 
 
+@pytest.fixture(autouse=True)
+def plain_layout(monkeypatch) -> None:
+    monkeypatch.setattr(schemes, "has_blocked_layout", lambda runtime: False)
+
+
 @pytest.fixture(params=[True, False], ids=["overflows", "exact"])
 def overflows(request, monkeypatch) -> bool:
     monkeypatch.setattr(schemes, "this_cpu_overflows", lambda runtime: request.param)
@@ -53,10 +58,11 @@ def overflows(request, monkeypatch) -> bool:
 
 
 def test_a_label_names_one_scheme():
-    assert len(SCHEMES) == 42
+    assert len(SCHEMES) == 82
     assert all(SCHEMES[scheme.label] == scheme for scheme in SCHEMES.values())
     assert (INT8.label, INT8_REDUCED.label) == ("int8", "int8-7bit-weights")
     assert Scheme(True, ranges=RangeMethod.MSE).label == "int8-symmetric-mse"
+    assert Scheme(blocked_layout=True).label == "int8-blocked-layout"
 
 
 def test_a_tensor_with_16_bits_spans_every_value():
@@ -128,6 +134,36 @@ def test_a_profile_of_another_scheme_is_refused(profiled):
         choose_schemes(scenario([{"name": "a"}, unknown]))
     known = {"name": "b", "profile": profiled(False, "int8-symmetric")}
     assert choose_schemes(scenario([{"name": "a"}, known]))["b"].symmetric
+
+
+def test_a_device_asks_for_the_layout_in_which_it_was_measured(profiled, monkeypatch):
+    monkeypatch.setattr(schemes, "has_blocked_layout", lambda runtime: runtime.threads == 2)
+    devices = [
+        {"name": "a"},
+        {"name": "b", "threads": 2},
+        {"name": "c", "scaled_from": "b"},
+        {"name": "d", "profile": profiled(False), "threads": 2},
+        {"name": "e", "profile": profiled(False, "int8-blocked-layout")},
+        {"name": "f", "scaled_from": "e"},
+    ]
+    chosen = choose_schemes(scenario(devices))
+    assert {name for name, scheme in chosen.items() if scheme.blocked_layout} == {"b", "c", "e", "f"}
+
+
+@pytest.mark.parametrize(("label", "blocked"), [("int8", False), ("int8-blocked-layout", True)])
+def test_a_fleet_asks_for_the_layout_that_all_its_classes_have(label, blocked, profiled, monkeypatch):
+    monkeypatch.setattr(schemes, "has_blocked_layout", lambda runtime: True)
+    classes = [{"name": "one", "share": 0.5}, {"name": "other", "share": 0.5}]
+    classes[1]["profile"] = profiled(False, label)
+    fleet = {"device": "a", "classes": classes}
+    chosen = choose_schemes(scenario([{"name": "a"}, {"name": "b", "scaled_from": "a"}], fleet=fleet, **TWO))
+    assert {name: scheme.blocked_layout for name, scheme in chosen.items()} == {"a": blocked, "b": True}
+
+
+def test_noise_does_not_depend_on_the_layout():
+    assert Scheme(True, blocked_layout=True).as_rounded == Scheme(True)
+    assert Scheme(blocked_layout=True).as_timed == Scheme(blocked_layout=True)
+    assert not Scheme(blocked_layout=True).at(Precision.INT8_DYNAMIC).blocked_layout
 
 
 def test_8_bit_weights_of_another_processor_are_tried_out_without_overflow(overflows):

@@ -162,7 +162,9 @@ def test_every_way_to_quantize_is_there_once_and_eight_bits_come_first(tmp_path)
         (True, True),
     ]
     assert all(calibration.ranges == prepared.ranges for calibration in prepared.calibrations)
-    assert prepared.calibration("b").scheme == schemes[1]
+    assert prepared.calibration("b").scheme.as_rounded == schemes[1]
+    other_layout = {**prepared.schemes, "c": replace(prepared.schemes["a"], blocked_layout=True)}
+    assert [one.scheme for one in replace(prepared, schemes=other_layout).calibrations] == schemes
     only_int8 = replace(
         prepared, scenario=scenario.model_copy(update={"precisions": (Precision.FP32, Precision.INT8)})
     )

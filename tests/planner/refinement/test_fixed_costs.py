@@ -12,6 +12,7 @@ from planned_models import scenario_around, scenario_content
 
 import splitquant as sq
 from planner.cli.commands import main
+from planner.devices import quantization_schemes
 from planner.errors import OutputError
 from planner.inputs.prepared_scenario import prepare
 from planner.output.plan_folder import write_outcome
@@ -21,6 +22,7 @@ from planner.run import plan_scenario
 from planner.scenario.schema import AUTO
 from profiling.errors import ProfileError
 from profiling.precision import Precision
+from profiling.quantization.qdq_model import SCHEMES
 
 TWO = {
     "devices": [{"name": "a"}, {"name": "b", "scaled_from": "a", "speedup": 50.0}],
@@ -97,6 +99,20 @@ def test_costs_of_another_model_or_device_are_refused(planned, tmp_path):
         replace(fixed, profiles={"a": foreign}).of(prepared)
     with pytest.raises(OutputError, match=r"profile\.json"):
         replace(fixed, profiles={}).of(prepared)
+
+
+@pytest.mark.usefixtures("nothing_is_timed")
+@pytest.mark.parametrize("here", [True, False])
+@pytest.mark.parametrize("there", [True, False])
+def test_devices_quantize_in_the_layout_in_which_they_were_measured(planned, here, there, monkeypatch):
+    monkeypatch.setattr(quantization_schemes, "has_blocked_layout", lambda runtime: here)
+    scenario, folder = planned
+    fixed = read_fixed_costs(folder)
+    profile = fixed.profiles["a"]
+    scheme = replace(SCHEMES[profile.latency.scheme], blocked_layout=there)
+    measured = replace(profile, latency=replace(profile.latency, scheme=scheme.label))
+    after = plan_scenario(scenario, fixed=replace(fixed, profiles={"a": measured})).plan
+    assert {SCHEMES[label].blocked_layout for label in after.quantization.values()} == {there}
 
 
 def test_precisions_that_a_device_names_stay_whatever_the_earlier_plan_had(planned):
