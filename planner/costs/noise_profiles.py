@@ -41,10 +41,10 @@ def noise_profiles(
 ) -> dict[Scheme, NoiseProfile]:
     """Return the noise of every tensor and unit in each scheme, from the cache where it is known.
 
-    Powers are relative to that of the exact outputs.
+    Powers are relative to that of the exact outputs. Schemes are those of `Scheme.as_rounded`.
     """
     profiles: dict[Scheme, NoiseProfile] = {}
-    for calibration in calibrations:
+    for calibration in (one.as_rounded for one in calibrations):
         if calibration.scheme not in profiles:
             profiles[calibration.scheme] = _noise_profile(scenario, subject, calibration, profiles, progress)
     return profiles
@@ -125,7 +125,8 @@ def fitted_noise(
     most = min(alone.profiling.noise_samples, len(subject.calibration.samples))
     count = _samples(subject, _LAW_WORK, _LAW_LEAST, most)
     work_of_two = model_count(2) * count * subject.model.multiplications()
-    trial = replace(trial, batches=2 if work_of_two <= _MIXES_WORK else 1)
+    batches = 2 if work_of_two <= _MIXES_WORK else 1
+    trial = replace(trial, calibration=trial.calibration.as_rounded, batches=batches)
     path = entry_path(
         EntryKind.NOISE_MODEL,
         measure_calibration_points,

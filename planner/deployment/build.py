@@ -36,9 +36,9 @@ def build(prepared: Prepared, chosen: Configuration) -> BuiltModels:
     # A unit is quantized as its own device does it, whatever the others do.
     schemes = {
         index: replace(
-            prepared.schemes[devices[index]].at(precision),
-            blocked_layout=precision.is_static and _is_blocked_around(index, graph, prepared, devices),
-        )
+            prepared.schemes[devices[index]],
+            blocked_layout=_is_blocked_around(index, graph, prepared, devices),
+        ).at(precision)
         for index, precision in chosen.mix.items()
     }
     mixed = rebuild(graph, schemes, prepared.ranges)
@@ -67,8 +67,9 @@ def _build_in_runtimes(
 
     scenario = prepared.scenario
     runtimes = {device.name: scenario.runtime_of(device) for device in scenario.devices}
-    of_onnx = (prepared.schemes[name] for name, runtime in runtimes.items() if runtime == ONNX_RUNTIME)
-    scheme = next(of_onnx, INT8)
+    of_onnx = [prepared.schemes[name] for name, runtime in runtimes.items() if runtime == ONNX_RUNTIME]
+    in_blocks = all(scheme.blocked_layout for scheme in of_onnx)
+    scheme = replace(next(iter(of_onnx), INT8), blocked_layout=in_blocks and bool(of_onnx))
     models = build_in_runtimes(graph, chosen, placement, runtimes, scheme, prepared.ranges)
     for number, stage in enumerate(models.stages):
         if runtimes[stage.device] == ONNX_RUNTIME:

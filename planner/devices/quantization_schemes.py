@@ -8,7 +8,6 @@ from planner.devices.profile_files import is_cost_table, naming_profile, profile
 from planner.devices.runtime import local_runtime, origin_of, runtime_of
 from planner.errors import ScenarioError
 from planner.scenario.device_schema import DeviceSpec
-from planner.scenario.fleet_schema import FleetSpec
 from planner.scenario.schema import Scenario
 from profiling.errors import ProfileError
 from profiling.on_device.create_session import Optimization
@@ -32,7 +31,8 @@ def choose_schemes(scenario: Scenario) -> dict[str, Scheme]:
     Raises
     ------
     ProfileError
-        If a profile file was made with another scheme than its device is to use.
+        If a profile file, also of a fleet's class, cannot be read, or was made with another scheme than its
+        device is to use.
     """
     files = {device.name: _profile_of(scenario, device) for device in scenario.devices}
     # Where one processor needs 7 bits, all devices use them, unless the scenario says otherwise.
@@ -41,8 +41,7 @@ def choose_schemes(scenario: Scenario) -> dict[str, Scheme]:
         device.name: _scheme(scenario, device, files[origin_of(scenario, device)[0].name], auto=auto)
         for device in scenario.devices
     }
-    if scenario.fleet is not None and not _is_blocked_in_classes(scenario, scenario.fleet):
-        name = scenario.fleet.device
+    for name in _without_layout(scenario, schemes):
         schemes[name] = replace(schemes[name], blocked_layout=False)
     return schemes
 
@@ -157,10 +156,23 @@ def _is_blocked(device: DeviceSpec, file: LatencyProfile | None) -> bool:
     return device.is_measured_here and has_blocked_layout(runtime_of(device))
 
 
-def _is_blocked_in_classes(scenario: Scenario, fleet: FleetSpec) -> bool:
-    """Return whether every class of a fleet that was measured by itself was so in the blocked layout."""
+def _without_layout(scenario: Scenario, schemes: Mapping[str, Scheme]) -> set[str]:
+    """Return the devices that cannot have the blocked layout since a class of a fleet was measured without.
+
+    A fleet has one plan for all its classes. Those are all devices that take the costs of the fleet's.
+    """
+    fleet = scenario.fleet
+    if fleet is None or not schemes[fleet.device].blocked_layout:
+        return set()
     device = scenario.device(fleet.device)
     paths = [one.profile for one in fleet.classes if one.profile is not None]
-    files = [_profile_of(scenario, device.model_copy(update={"profile": path})) for path in paths]
-    schemes = [SCHEMES.get(file.scheme) if file is not None else None for file in files]
-    return all(scheme is not None and scheme.blocked_layout for scheme in schemes)
+    files = [
+        _profile_of(scenario, device.model_copy(update={"profile": path, "scaled_from": None}))
+        for path in paths
+        if Path(path).exists()  # else it is said where its costs are read
+    ]
+    found = [SCHEMES.get(file.scheme) if file is not None else None for file in files]
+    if len(found) == len(paths) and all(scheme is not None and scheme.blocked_layout for scheme in found):
+        return set()
+    origins = {name: origin_of(scenario, scenario.device(name))[0].name for name in schemes}
+    return {name for name, origin in origins.items() if origin == origins[fleet.device]}

@@ -76,22 +76,23 @@ class FixedCosts:
         return scenario.model_copy(update={"precisions": precisions, "devices": devices})
 
     def schemes(self, scenario: Scenario) -> dict[str, Scheme]:
-        """Return how devices quantize, in the layout in which they did when the plan's costs were measured.
+        """Return how devices quantize, in the layout in which they did in the plan.
+
+        Those that it does not have take that in which the device was measured whose costs they take.
 
         Raises
         ------
         ProfileError
             As `choose_schemes`.
         """
-        blocked = {
-            name: (scheme := SCHEMES.get(profile.latency.scheme)) is not None and scheme.blocked_layout
-            for name, profile in self.profiles.items()
-        }
-        origins = {device.name: origin_of(scenario, device)[0].name for device in scenario.devices}
-        return {
-            name: replace(scheme, blocked_layout=blocked.get(origins[name], False))
-            for name, scheme in choose_schemes(scenario).items()
-        }
+        labels = {name: profile.latency.scheme for name, profile in self.profiles.items()}
+        known = labels | dict(self.plan.quantization)
+        schemes = {}
+        for name, scheme in choose_schemes(scenario).items():
+            origin, _ = origin_of(scenario, scenario.device(name))
+            before = SCHEMES.get(known.get(name, known.get(origin.name, "")))
+            schemes[name] = replace(scheme, blocked_layout=before is not None and before.blocked_layout)
+        return schemes
 
     def tried_precisions(self, scenario: Scenario) -> tuple[TriedPrecision, ...]:
         """Return what was tried to find the precisions of a scenario that are tried out."""
@@ -117,10 +118,12 @@ class FixedCosts:
                 raise ProfileError(f"{self.name}: its costs lack the device {device.name}")
             profile = self.profiles[device.name].latency
             check_profile(f"{self.name}/profile.json", profile, prepared.scenario, device, prepared.subject)
-            label = prepared.schemes[device.name].as_timed.label
-            if profile.scheme not in ("", label):  # a table of costs has none
+            scheme, before = prepared.schemes[device.name].as_timed, SCHEMES.get(profile.scheme)
+            # A table of costs names no scheme; in which layout float units compute changes no numbers.
+            if profile.scheme and (before is None or before.as_rounded != scheme.as_rounded):
                 raise ProfileError(
-                    f"{self.name}: {device.name} was quantized with {profile.scheme}, here with {label}"
+                    f"{self.name}: {device.name} was quantized with {profile.scheme}, here with "
+                    f"{scheme.label}"
                 )
             latency[device.name] = profile
         return latency

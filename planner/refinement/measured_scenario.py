@@ -180,7 +180,7 @@ def measure_scenario(
     costs = _costs(prepared, latency, noise)
     tried, fitted = _quantizing_device(scenario), FittedNoise()
     if tried is not None:
-        trial = TrialSetup(prepared.calibration(tried).as_rounded, prepared.level(tried))
+        trial = TrialSetup(prepared.calibration(tried), prepared.level(tried))
         alone = single_device_scenario(scenario, scenario.device(tried))
         fitted = fitted_noise(alone, subject, trial, costs[tried], progress)
     # One of the last plans that are tried out is the one that is delivered.

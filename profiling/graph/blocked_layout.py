@@ -7,7 +7,7 @@ the end of a ResNet's stage: units that no switch is near take up to three times
 what is not in the layout, and writes what is. An average over one element is that element.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import onnx
 from onnx import TensorProto, helper
@@ -17,13 +17,12 @@ from profiling.onnx_io.input_shapes import dimensions
 from profiling.onnx_io.subgraphs import all_inputs
 from profiling.quantization.qdq_model import QUANTIZED_SUFFIX, Scheme
 
-_CHANNELS = 16  # a block has 8 or 16
+_CHANNELS = 16  # a block has 16, or 8 without AVX-512: of 16, blocks of both sizes are full
 _RANK = 4  # [batch, channels, height, width]
 _POOL, _SUFFIX = "AveragePool", "_Blocked"
 # They write the layout in which they read.
-_KEEPING = frozenset(
-    {"Relu", "Clip", "Sigmoid", "LeakyRelu", "HardSigmoid", "Tanh", "MaxPool", "AveragePool"}
-)
+_KEEPING = frozenset({"Relu", "Sigmoid", "HardSigmoid", "Tanh", "MaxPool", _POOL})
+_OF_CONVOLUTIONS = frozenset({"Clip", "LeakyRelu"})  # they do where a convolution computes them, too
 
 
 def is_layout_pool(node: onnx.NodeProto) -> bool:
@@ -57,7 +56,8 @@ def keep_blocked_layout(mixed: onnx.ModelProto, graph: ModelGraph, schemes: Mapp
     }
     values = (*graph.model.graph.input, *graph.model.graph.value_info, *graph.model.graph.output)
     shapes = {value.name: dimensions(value) for value in values}
-    additions = _additions(nodes, dequantized, shapes)
+    weights = {tensor.name: tuple(tensor.dims) for tensor in mixed.graph.initializer}
+    additions = _additions(nodes, dequantized, shapes, weights)
     wanted = {name for node in additions for name in node.input if name in dequantized}
     pools: dict[str, onnx.NodeProto] = {}
     for name in sorted(wanted):
@@ -87,6 +87,7 @@ def _additions(
     nodes: Sequence[onnx.NodeProto],
     dequantized: Mapping[str, str],
     shapes: Mapping[str, tuple[int | None, ...]],
+    weights: Mapping[str, Sequence[int]],
 ) -> list[onnx.NodeProto]:
     """Return the Adds of a tensor in the layout and a dequantized one.
 
@@ -96,12 +97,17 @@ def _additions(
         In topological order, without those that compute on integers.
     dequantized
         Name of a dequantized tensor -> that of the same in the float model.
+    weights
+        Constant -> its shape.
     """
-    blocked, found = set[str](), list[onnx.NodeProto]()
+    blocked, convolved, found = set[str](), set[str](), list[onnx.NodeProto]()
     for node in nodes:
         if not node.output or not _is_in_blocks(shapes.get(node.output[0], ())):
             continue
-        if node.op_type == "Conv" or (node.op_type in _KEEPING and node.input[0] in blocked):
+        if node.op_type == "Conv" and _has_full_groups(node, weights):
+            convolved.add(node.output[0])
+            blocked.add(node.output[0])
+        elif _keeps(node, blocked, convolved):
             blocked.add(node.output[0])
         elif node.op_type == "Add" and not blocked.isdisjoint(node.input):
             others = [name for name in node.input if name not in blocked]
@@ -113,8 +119,27 @@ def _additions(
 
 
 def _is_in_blocks(shape: Sequence[int | None]) -> bool:
-    """Return whether a convolution could write a tensor of a shape in blocks that are full."""
-    return len(shape) == _RANK and None not in shape and shape[1] != 0 and (shape[1] or 1) % _CHANNELS == 0
+    """Return whether a tensor of a shape fills blocks of channels."""
+    if len(shape) != _RANK or not all(shape):
+        return False
+    channels = shape[1]
+    return channels is not None and channels % _CHANNELS == 0
+
+
+def _has_full_groups(convolution: onnx.NodeProto, weights: Mapping[str, Sequence[int]]) -> bool:
+    """Return whether a convolution's weight is a constant, with groups of one channel or of full blocks."""
+    weight = weights.get(convolution.input[1])
+    if weight is None:
+        return False
+    groups = next((attribute.i for attribute in convolution.attribute if attribute.name == "group"), 1)
+    of_group = (weight[0] // groups, weight[1])
+    return groups == 1 or of_group == (1, 1) or all(channels % _CHANNELS == 0 for channels in of_group)
+
+
+def _keeps(node: onnx.NodeProto, blocked: Collection[str], convolved: Collection[str]) -> bool:
+    if node.op_type in _OF_CONVOLUTIONS:
+        return node.input[0] in convolved
+    return node.op_type in _KEEPING and node.input[0] in blocked
 
 
 def _insert(

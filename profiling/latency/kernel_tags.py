@@ -90,7 +90,11 @@ def _node_owners(model: onnx.ModelProto, graph: ModelGraph, mix: Mapping[int, Pr
 def _layout_pools(model: onnx.ModelProto) -> dict[str, onnx.NodeProto]:
     """Return name of a pool that brings a tensor into the blocked layout -> what dequantizes that tensor."""
     dequantizers = {node.output[0]: node for node in model.graph.node if node.op_type == "DequantizeLinear"}
-    return {node.name: dequantizers[node.input[0]] for node in model.graph.node if is_layout_pool(node)}
+    return {
+        node.name: dequantizers[node.input[0]]
+        for node in model.graph.node
+        if is_layout_pool(node) and node.input[0] in dequantizers
+    }
 
 
 def _form_owners(

@@ -15,6 +15,7 @@ _APPENDED = (
     "_QuantizeLinear_Output", "_QuantizeLinear_Input", "_DequantizeLinear_Output", "_QuantizeLinear",
     "_DequantizeLinear", "_ReduceMin", "_ReduceMax", "_scale", "_zero_point", "_quantized", "_float",
     "_scale_16", "_zero_point_16", "/rounded", "/exact", "/int", "/scale", "/zero", "/Min", "/Max", "/shape",
+    "_PerChannel", "_Blocked",
 )  # fmt: skip
 _SUFFIXES = tuple(sorted(_APPENDED, key=len, reverse=True))
 

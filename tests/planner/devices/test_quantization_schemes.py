@@ -150,14 +150,19 @@ def test_a_device_asks_for_the_layout_in_which_it_was_measured(profiled, monkeyp
     assert {name for name, scheme in chosen.items() if scheme.blocked_layout} == {"b", "c", "e", "f"}
 
 
-@pytest.mark.parametrize(("label", "blocked"), [("int8", False), ("int8-blocked-layout", True)])
-def test_a_fleet_asks_for_the_layout_that_all_its_classes_have(label, blocked, profiled, monkeypatch):
+@pytest.mark.parametrize(("label", "blocked"), [("int8", False), ("int8-blocked-layout", True), ("", False)])
+def test_a_fleet_and_what_shares_its_costs_ask_for_the_layout_that_all_classes_have(
+    label, blocked, profiled, monkeypatch
+):
     monkeypatch.setattr(schemes, "has_blocked_layout", lambda runtime: True)
     classes = [{"name": "one", "share": 0.5}, {"name": "other", "share": 0.5}]
-    classes[1]["profile"] = profiled(False, label)
-    fleet = {"device": "a", "classes": classes}
-    chosen = choose_schemes(scenario([{"name": "a"}, {"name": "b", "scaled_from": "a"}], fleet=fleet, **TWO))
-    assert {name: scheme.blocked_layout for name, scheme in chosen.items()} == {"a": blocked, "b": True}
+    classes[1]["profile"] = profiled(False, label) if label else "not-there-yet.json"
+    devices = [{"name": "a"}, {"name": "b", "scaled_from": "a"}, {"name": "c"}]
+    for device in ("a", "b"):
+        fleet = {"device": device, "classes": classes}
+        chosen = choose_schemes(scenario(devices, fleet=fleet, **TWO))
+        layouts = {name: scheme.blocked_layout for name, scheme in chosen.items()}
+        assert layouts == {"a": blocked, "b": blocked, "c": True}
 
 
 def test_noise_does_not_depend_on_the_layout():

@@ -103,16 +103,37 @@ def test_costs_of_another_model_or_device_are_refused(planned, tmp_path):
 
 @pytest.mark.usefixtures("nothing_is_timed")
 @pytest.mark.parametrize("here", [True, False])
-@pytest.mark.parametrize("there", [True, False])
-def test_devices_quantize_in_the_layout_in_which_they_were_measured(planned, here, there, monkeypatch):
+@pytest.mark.parametrize(
+    "planned_so", [{"a": True, "b": True}, {"a": False, "b": False}, {"a": True, "b": False}]
+)
+def test_devices_quantize_in_the_layout_of_the_earlier_plan(planned, here, planned_so, monkeypatch):
     monkeypatch.setattr(quantization_schemes, "has_blocked_layout", lambda runtime: here)
     scenario, folder = planned
     fixed = read_fixed_costs(folder)
+
+    def label(scheme: str, blocked: bool) -> str:
+        return replace(SCHEMES[scheme], blocked_layout=blocked).label
+
     profile = fixed.profiles["a"]
-    scheme = replace(SCHEMES[profile.latency.scheme], blocked_layout=there)
-    measured = replace(profile, latency=replace(profile.latency, scheme=scheme.label))
-    after = plan_scenario(scenario, fixed=replace(fixed, profiles={"a": measured})).plan
-    assert {SCHEMES[label].blocked_layout for label in after.quantization.values()} == {there}
+    latency = replace(profile.latency, scheme=label(profile.latency.scheme, planned_so["a"]))
+    before = {name: label(fixed.plan.quantization[name], blocked) for name, blocked in planned_so.items()}
+    plan = msgspec.structs.replace(fixed.plan, quantization=before)
+    fixed = replace(fixed, plan=plan, profiles={"a": replace(profile, latency=latency)})
+    after = plan_scenario(scenario, fixed=fixed).plan
+    assert after.quantization == before
+    assert after.assignments == plan.assignments
+
+
+@pytest.mark.parametrize("blocked", [True, False])
+def test_a_device_that_the_earlier_plan_lacks_has_the_layout_whose_costs_it_takes(planned, blocked):
+    scenario, folder = planned
+    fixed = read_fixed_costs(folder)
+    profile = fixed.profiles["a"]
+    scheme = replace(SCHEMES[profile.latency.scheme], blocked_layout=blocked)
+    latency = replace(profile.latency, scheme=scheme.label)
+    plan = msgspec.structs.replace(fixed.plan, quantization={"c": "int8"})
+    fixed = replace(fixed, plan=plan, profiles={"a": replace(profile, latency=latency)})
+    assert {one.blocked_layout for one in fixed.schemes(scenario).values()} == {blocked}
 
 
 def test_precisions_that_a_device_names_stay_whatever_the_earlier_plan_had(planned):

@@ -23,8 +23,10 @@ blocked_here = pytest.mark.skipif(
 )
 
 
-def blocks(folder, channels: int = FULL) -> Prepared:
-    return Prepared(residual_blocks(channels), folder, "blocks")
+def blocks(folder, channels: int = FULL, opset: int = 17) -> Prepared:
+    model = residual_blocks(channels)
+    model.opset_import[0].version = opset
+    return Prepared(model, folder, "blocks")
 
 
 @pytest.fixture(scope="module")
@@ -67,18 +69,72 @@ def test_a_pool_stands_before_an_addition_and_the_convolution_that_reads_the_sam
 
 
 @blocked_here
-def test_additions_up_to_the_end_stay_in_the_layout(prepared, tmp_path):
+@pytest.mark.parametrize("opset", [13, 17, 18, 19, 20, 21, 22])
+def test_additions_up_to_the_end_stay_in_the_layout(opset, tmp_path):
+    prepared = blocks(tmp_path, opset=opset)
     assert "Add" in optimized(mixed(prepared, 0, blocked=False), tmp_path)
     kept = optimized(mixed(prepared, 0), tmp_path)
     assert "Add" not in kept  # the convolutions add
     assert kept.count("Conv") == 3
 
 
-@pytest.mark.parametrize("units", [(0,), (1,), (0, 2), (1, 2), (2,), (0, 1), (0, 1, 2)])
-@pytest.mark.parametrize("channels", [FULL, 8])
-def test_outputs_are_those_without_pools(units, channels, tmp_path):
+@blocked_here
+@pytest.mark.parametrize("activation", ["Relu", "Sigmoid", "Tanh", "HardSigmoid", "LeakyRelu", "Elu"])
+@pytest.mark.parametrize("behind", ["convolution", "addition"])
+def test_activations_keep_the_layout_as_the_runtime_lets_them(activation, behind, tmp_path):
+    model = residual_blocks(FULL)
+    reads, writes = {"convolution": ("c2", "s2"), "addition": ("s2", "c3")}[behind]
+    (reader,) = [node for node in model.graph.node if node.output[0] == writes]
+    (kept,) = [node for node in model.graph.node if node.output[0] == "r2"]
+    if behind == "addition":  # the second addition is of that activation and of a dequantized tensor
+        kept.op_type = activation
+        (addition,) = [node for node in model.graph.node if node.output[0] == "s3"]
+        addition.input[:] = ["r2", "r1"]
+    else:
+        reader.input[0] = "a2"
+        node = onnx.helper.make_node(activation, [reads], ["a2"], "Activation")
+        model.graph.node.insert(list(model.graph.node).index(reader), node)
+    prepared = Prepared(model, tmp_path, "reach")
+    found = mixed(prepared, 0)
+    (pool,) = pools_of(found) or [onnx.NodeProto(output=["none"])]
+    additions = [node for node in found.graph.node if node.op_type == "Add" and pool.output[0] in node.input]
+    leaves = activation == "Elu" or (activation == "LeakyRelu" and behind == "addition")
+    assert len(additions) == (2 if behind == "addition" else 1) - leaves
+    # Only the model's output leaves the layout, unless an activation does.
+    assert (optimized(found, tmp_path).count("ReorderOutput") == 1) == (not leaves)
+
+
+@blocked_here
+@pytest.mark.parametrize("groups", [1, 2, 4, 32])
+def test_convolutions_whose_groups_fill_no_blocks_get_no_pool(groups, tmp_path):
+    model = residual_blocks(32)
+    (node,) = [node for node in model.graph.node if node.output[0] == "c2"]
+    node.attribute.append(onnx.helper.make_attribute("group", groups))
+    resized(model, "w2", (32, 32 // groups, 3, 3))
+    prepared = Prepared(model, tmp_path, "groups")
+    found, plain = mixed(prepared, 0), mixed(prepared, 0, blocked=False)
+    reaches = groups != 4  # of 8 channels each
+    assert len(pools_of(found)) == reaches
+    assert optimized(found, tmp_path).count("Add") == (
+        0 if reaches else optimized(plain, tmp_path).count("Add")
+    )
+
+
+def resized(model: onnx.ModelProto, name: str, shape: tuple[int, ...]) -> None:
+    """Give a weight another shape."""
+    (tensor,) = [tensor for tensor in model.graph.initializer if tensor.name == name]
+    values = np.random.default_rng(0).normal(size=shape, scale=0.1).astype(np.float32)
+    tensor.CopyFrom(onnx.numpy_helper.from_array(values, name))
+
+
+@pytest.mark.parametrize(
+    ("units", "channels", "pools"),
+    [((0,), FULL, 1), ((1,), FULL, 1), ((0, 2), FULL, 1), ((0, 1), FULL, 1), ((2,), FULL, 0), ((0,), 8, 0)],
+)
+def test_outputs_are_those_without_pools(units, channels, pools, tmp_path):
     prepared = blocks(tmp_path, channels)
     plain, kept = mixed(prepared, *units, blocked=False), mixed(prepared, *units)
+    assert len(pools_of(kept)) == pools
     onnx.checker.check_model(kept, full_check=True)
     for feeds in prepared.samples[:3]:
         want, found = (
@@ -105,14 +161,56 @@ def test_who_does_not_ask_for_the_layout_gets_no_pool(prepared):
     assert not pools_of(mixed(prepared, 0, blocked=False))
 
 
-def test_a_tensor_that_one_of_its_units_does_not_want_in_the_layout_gets_no_pool(prepared):
-    other = unit_with(prepared, "Conv", 2)
-    plain = mixed(prepared, 0, other, blocked=False)
-    wants, does_not = (calibration_of(prepared, blocked=side).scheme for side in (True, False))
-    model = onnx.ModelProto()
-    model.CopyFrom(plain)
-    keep_blocked_layout(model, prepared.graph, {0: does_not, other: wants})
-    assert not any(pool.input[0].startswith("r1_") for pool in pools_of(model))
+@pytest.mark.parametrize(("wishes", "pools"), [((True, True), 1), ((True, False), 0), ((False, True), 0)])
+def test_all_units_that_quantize_a_tensor_have_to_want_it_in_the_layout(wishes, pools, tmp_path):
+    model = residual_blocks(FULL)
+    (last,) = [node for node in model.graph.node if node.output[0] == "y"]
+    last.input[0] = "r1"  # in int8 beside the addition in float
+    model.graph.output.add().CopyFrom(onnx.helper.make_tensor_value_info("r3", 1, [1, FULL, 8, 8]))
+    prepared = Prepared(model, tmp_path, "two")
+    units = (0, unit_with(prepared, "Conv", 3))
+    found = mixed(prepared, *units, blocked=False)
+    schemes = (calibration_of(prepared, blocked=wish).scheme for wish in wishes)
+    keep_blocked_layout(found, prepared.graph, dict(zip(units, schemes, strict=True)))
+    assert len(pools_of(found)) == pools
+
+
+def test_a_tensor_of_16_bits_is_brought_into_the_layout(prepared):
+    mix = {0: Precision.INT16}
+    plain, kept = (
+        mixed_model(prepared.graph, mix, calibration_of(prepared, blocked=side)) for side in (False, True)
+    )
+    assert len(pools_of(kept)) == 1
+    for feeds in prepared.samples[:2]:
+        want, found = (
+            run_session(open_session(model, Runtime(), Optimization.BASIC), feeds) for model in (plain, kept)
+        )
+        assert all((want[name] == found[name]).all() for name in want)
+
+
+def test_a_dequantized_tensor_that_is_an_output_stays_one(tmp_path):
+    model = residual_blocks(FULL)
+    model.graph.output.add().CopyFrom(onnx.helper.make_tensor_value_info("r1", 1, [1, FULL, 8, 8]))
+    prepared = Prepared(model, tmp_path, "outputs")
+    plain, kept = mixed(prepared, 0, blocked=False), mixed(prepared, 0)
+    onnx.checker.check_model(kept, full_check=True)
+    for feeds in prepared.samples[:2]:
+        want, found = (
+            run_session(open_session(model, Runtime(), Optimization.BASIC), feeds) for model in (plain, kept)
+        )
+        assert want.keys() == found.keys() == {"y", "r1"}
+        assert all((want[name] == found[name]).all() for name in want)
+
+
+def test_a_pool_of_the_model_that_is_called_the_same_is_none_of_ours(tmp_path):
+    model = residual_blocks(FULL)
+    (relu,) = [node for node in model.graph.node if node.output[0] == "r3"]
+    relu.op_type, relu.name = "AveragePool", "r3_Blocked"
+    relu.attribute.append(onnx.helper.make_attribute("kernel_shape", [1, 1]))
+    prepared = Prepared(model, tmp_path, "named")
+    tagged = tag_model(prepared.graph.model, prepared.graph)
+    assert len(tagged.graph.node) == len(prepared.graph.model.graph.node)
+    assert len(pools_of(mixed(prepared, 0))) >= 1
 
 
 def test_the_time_of_a_pool_is_that_of_the_switch(prepared):
