@@ -1,4 +1,5 @@
 from collections.abc import Mapping
+from dataclasses import replace
 
 import models
 import numpy as np
@@ -49,6 +50,26 @@ def inner_outputs(tmp_path_factory) -> Prepared:
     return Prepared(model, tmp_path_factory.mktemp("inner_outputs"), "inner_outputs")
 
 
+@pytest.fixture(scope="session")
+def layout(tmp_path_factory) -> Prepared:
+    """Blocks of a ResNet on devices whose float convolutions have the blocked layout."""
+    text = (
+        "(float[1, 3, 8, 8] x) => (float[1, 16, 4, 4] y, float[1, 16, 4, 4] r3) { "
+        "c1 = Conv <pads = [1, 1, 1, 1]> (x, w1) r1 = Relu (c1) "
+        "c2 = Conv <pads = [1, 1, 1, 1]> (r1, w2) s2 = Add (c2, r1) r2 = Relu (s2) "
+        "p2 = MaxPool <kernel_shape = [2, 2], strides = [2, 2]> (r2) "
+        "c3 = Conv <pads = [1, 1, 1, 1]> (p2, w3) s3 = Add (p2, c3) r3 = Relu (s3) "
+        "c4 = Conv (r3, w4) s4 = Sigmoid (c4) t4 = Add (s4, r3) "
+        "c5 = Conv <pads = [1, 1, 1, 1]> (t4, w5) y = Add (t4, c5) }"
+    )
+    weights = {"w1": weight(16, 3, 3, 3), "w4": weight(16, 16, 1, 1)}
+    weights |= {name: weight(16, 16, 3, 3) for name in ("w2", "w3", "w5")}
+    prepared = Prepared(make(text, weights), tmp_path_factory.mktemp("layout"), "layout")
+    scheme = replace(prepared.calibration.scheme, blocked_layout=True)
+    prepared.calibration = replace(prepared.calibration, scheme=scheme)
+    return prepared
+
+
 @pytest.mark.parametrize("form", [Precision.WEIGHTS_INT8, Precision.WEIGHTS_INT4, Precision.INT8_DYNAMIC])
 def test_an_output_that_an_operator_of_the_runtime_writes_may_be_quantized(form, inner_outputs):
     graph = inner_outputs.graph
@@ -60,8 +81,11 @@ def test_an_output_that_an_operator_of_the_runtime_writes_may_be_quantized(form,
         assert [stage.device for stage in stages] == sorted({*devices, "b"})
 
 
-@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(data=st.data(), name=st.sampled_from(["residual", "branches", "digits", "matrices", "inner_outputs"]))
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    data=st.data(),
+    name=st.sampled_from(["residual", "branches", "digits", "matrices", "inner_outputs", "layout"]),
+)
 def test_chained_stages_equal_the_whole_model(request, data, name):
     prepared = request.getfixturevalue(name)
     graph = prepared.graph
