@@ -9,8 +9,8 @@ import onnxruntime as ort
 
 from profiling.arrays import Array, Feeds
 from profiling.errors import ModelError, QuantizeError
+from profiling.graph.mixed_model import mixed_model
 from profiling.graph.unit_graph import ModelGraph
-from profiling.latency.measure_latency import mixed_model
 from profiling.noise.noise_power import noise_power
 from profiling.on_device.robust_statistics import MOST_ROUNDS, median_error
 from profiling.on_device.timing.interleaved_rounds import round_seconds
@@ -99,7 +99,8 @@ def probe_precisions(
         row = ProbedPrecision(precision, len(able))
         if able:
             try:
-                model = mixed_model(graph, dict.fromkeys(able, precision), calibration)
+                schemes = calibration.at(dict.fromkeys(able, precision))
+                model = mixed_model(graph, schemes, calibration.ranges)
                 session = open_session(model, runtime)
                 row = replace(row, noise_power=noise_power(_outputs(session, samples), exact))
             except (ModelError, QuantizeError) as exc:

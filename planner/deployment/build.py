@@ -69,7 +69,7 @@ def _build_in_runtimes(
     runtimes = {device.name: scenario.runtime_of(device) for device in scenario.devices}
     of_onnx = [prepared.schemes[name] for name, runtime in runtimes.items() if runtime == ONNX_RUNTIME]
     in_blocks = all(scheme.blocked_layout for scheme in of_onnx)
-    scheme = replace(next(iter(of_onnx), INT8), blocked_layout=in_blocks and bool(of_onnx))
+    scheme = replace(of_onnx[0], blocked_layout=in_blocks) if of_onnx else INT8
     models = build_in_runtimes(graph, chosen, placement, runtimes, scheme, prepared.ranges)
     for number, stage in enumerate(models.stages):
         if runtimes[stage.device] == ONNX_RUNTIME:

@@ -1,4 +1,4 @@
-"""Plan + model -> mixed-precision model, as the plan says to the last tensor; `qdq_model` quantizes."""
+"""Plan + model -> mixed-precision model, as the plan says to the last tensor; `mixed_model` makes it."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,13 +9,13 @@ from onnx import checker, shape_inference
 
 from planner.errors import RebuildError
 from profiling.graph.any_model import AnyModel
-from profiling.graph.blocked_layout import keep_blocked_layout
+from profiling.graph.mixed_model import mixed_model
 from profiling.graph.operator_graph import OperatorGraph
 from profiling.graph.unit_graph import ModelGraph
 from profiling.onnx_io.external_weights import check_model
 from profiling.precision import Precision
 from profiling.quantization.int16_activations import WIDE_TYPES
-from profiling.quantization.qdq_model import QUANTIZED_SUFFIX, Scheme, quantize
+from profiling.quantization.qdq_model import QUANTIZED_SUFFIX, Scheme
 from profiling.runtime_names import ONNX_RUNTIME
 from profiling.several_runtimes.block_graph import BlockGraph
 from profiling.several_runtimes.own_ranges import own_ranges
@@ -65,11 +65,7 @@ def _rebuild_onnx(graph: ModelGraph, schemes: Mapping[int, Scheme], ranges: Path
     After: the checker accepts it, shapes are inferred, inputs and outputs keep names and types, and
     exactly the tensors that those units read and write are quantized, to 16 bits where all of these are wide.
     """
-    # In topological order: repeated passes of the tool equal one only if they go upstream first.
-    of_nodes = {node: schemes[index] for index in sorted(schemes) for node in graph.units[index].nodes}
-    mixed = quantize(graph.model, of_nodes, ranges, graph.guarded_nodes)
-    keep_blocked_layout(mixed, graph, schemes)
-    mixed = shape_inference.infer_shapes(mixed)
+    mixed = shape_inference.infer_shapes(mixed_model(graph, schemes, ranges))
     precisions = {index: scheme.precision for index, scheme in schemes.items()}
     expected = set(graph.tensor_precisions(precisions).items())
     boundary = set(graph.boundary_tensors())

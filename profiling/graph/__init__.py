@@ -6,6 +6,7 @@ compressed_weights: what weights weigh once they are compressed
 dataflow: who writes and who reads each tensor of an ONNX model
 fusion_groups: which nodes ONNX Runtime fuses into one kernel, so that they are decided together
 integer_operators: which operators compute on integers
+mixed_model: the whole model with units in precisions
 multiply_adds: how much a model computes, which says how many samples its noise can be measured on
 nhwc_layout: units that are fast in int8 only in channels-last layout
 operator_graph: OperatorGraph: units, tensors, and who writes and reads them

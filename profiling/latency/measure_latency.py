@@ -13,7 +13,7 @@ import onnx
 import onnxruntime as ort
 
 from profiling.arrays import Feeds
-from profiling.graph.blocked_layout import keep_blocked_layout
+from profiling.graph.mixed_model import mixed_model
 from profiling.graph.operator_graph import OperatorGraph
 from profiling.graph.unit_graph import ModelGraph
 from profiling.latency.kernel_tags import tag_model
@@ -41,7 +41,6 @@ from profiling.precision import Precision
 from profiling.progress import Progress, silent
 from profiling.quantization.calibration import Calibration
 from profiling.quantization.int8_overflow import overflow_probe_model
-from profiling.quantization.qdq_model import quantize
 from profiling.quantization.wire_formats import wire_trials
 from profiling.records.profile import LatencyProfile
 from profiling.runtime.open_session import Runtime, Trace, open_session
@@ -278,13 +277,5 @@ class _InMemory:
 
 
 def _variant(graph: ModelGraph, mix: Mapping[int, Precision], calibration: Calibration) -> Variant:
-    model = mixed_model(graph, mix, calibration)
+    model = mixed_model(graph, calibration.at(mix), calibration.ranges)
     return Variant(model, tag_model(model, graph, mix))
-
-
-def mixed_model(graph: ModelGraph, mix: Mapping[int, Precision], calibration: Calibration) -> onnx.ModelProto:
-    """Return the model with some units, by index, in other precisions than fp32."""
-    nodes = {node: mix[index] for index in sorted(mix) for node in graph.units[index].nodes}
-    mixed = quantize(graph.model, calibration.at(nodes), calibration.ranges, graph.guarded_nodes)
-    keep_blocked_layout(mixed, graph, calibration.at(mix))
-    return mixed

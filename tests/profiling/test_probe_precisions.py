@@ -78,10 +78,10 @@ def test_a_long_run_is_timed_once(residual, monkeypatch):
 def test_a_precision_whose_model_does_not_run_says_why_and_leaves_the_others(residual, monkeypatch):
     sound = probing.mixed_model
 
-    def fail_in_int16(graph, mix, calibration):
-        if Precision.INT16 in mix.values():
+    def fail_in_int16(graph, schemes, ranges):
+        if Precision.INT16 in {scheme.precision for scheme in schemes.values()}:
             raise QuantizeError("the tool refuses it")
-        return sound(graph, mix, calibration)
+        return sound(graph, schemes, ranges)
 
     monkeypatch.setattr(probing, "mixed_model", fail_in_int16)
     int8, int16 = probe(residual, [Precision.INT8, Precision.INT16]).rows

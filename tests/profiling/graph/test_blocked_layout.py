@@ -9,8 +9,8 @@ from models import residual_blocks
 from prepared_models import Prepared
 
 from profiling.graph.blocked_layout import is_layout_pool, keep_blocked_layout
+from profiling.graph.mixed_model import mixed_model
 from profiling.latency.kernel_tags import tag_model
-from profiling.latency.measure_latency import mixed_model
 from profiling.on_device.create_session import Optimization
 from profiling.onnx_io.load_model import load_model
 from profiling.precision import Precision
@@ -41,8 +41,8 @@ def calibration_of(prepared, *, blocked: bool = True):
 
 def mixed(prepared, *units: int, blocked: bool = True) -> onnx.ModelProto:
     """Return the model with some units in int8."""
-    mix = dict.fromkeys(units, Precision.INT8)
-    return mixed_model(prepared.graph, mix, calibration_of(prepared, blocked=blocked))
+    schemes = calibration_of(prepared, blocked=blocked).at(dict.fromkeys(units, Precision.INT8))
+    return mixed_model(prepared.graph, schemes, prepared.calibration.ranges)
 
 
 def pools_of(model: onnx.ModelProto) -> list[onnx.NodeProto]:
@@ -178,7 +178,10 @@ def test_all_units_that_quantize_a_tensor_have_to_want_it_in_the_layout(wishes, 
 def test_a_tensor_of_16_bits_is_brought_into_the_layout(prepared):
     mix = {0: Precision.INT16}
     plain, kept = (
-        mixed_model(prepared.graph, mix, calibration_of(prepared, blocked=side)) for side in (False, True)
+        mixed_model(
+            prepared.graph, calibration_of(prepared, blocked=side).at(mix), prepared.calibration.ranges
+        )
+        for side in (False, True)
     )
     assert len(pools_of(kept)) == 1
     for feeds in prepared.samples[:2]:
