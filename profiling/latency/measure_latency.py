@@ -192,11 +192,9 @@ def time_plan(
     kernels, traced = trace(models, 1, timer)
     del timer  # large models are in memory twice at most
     reference_s = float(np.median(fp32_s))
-    whole = Timed(
-        wall_s=float(np.median(ratios)) * reference_s,
-        profiled=kernels.scaled(reference_s / float(np.median(traced.reference_s))),
-        start_s=start_seconds(models, clock),
-    )
+    wall_s = float(np.median(ratios)) * reference_s
+    profiled = kernels.scaled(reference_s / float(np.median(traced.reference_s)))
+    whole = Timed(wall_s, profiled, start_s=start_seconds(models, clock, min(wall_s, reference_s)))
     chains = _stage_ratios(plan, feeds, runtime, rounds, reference_s)
     return PlanTiming(
         planned_units(graph),

@@ -76,7 +76,7 @@ def time_variants(
     feeds
         One real sample.
     """
-    start_s, count = start_seconds(models, timer.clock), session_count(plan.rounds)
+    count = session_count(plan.rounds)
     rounds, variants = -(-plan.rounds // count), len(plan.variants)
     sessions: list[list[_Session]] = [[] for _ in range(variants)]
     # Units' seconds come from the models in one precision; mixed ones only show what switches add.
@@ -95,8 +95,11 @@ def time_variants(
     first, *mixed = (calmest(each) for each in sessions)
     fp32_s = statistics.median(seconds for each in (first, *mixed) for one in each for seconds in one.fp32_s)
     fp32 = [(one.shown.rounds, REFERENCE) for each in (first, *mixed) for one in each]
-    others = [_timed(each, [one.shown.ratio for one in each], fp32_s, start_s) for each in mixed]
-    return [_with_runs(_timed(first, [1.0], fp32_s, start_s), fp32), *others]
+    timed = [_timed(first, [1.0], fp32_s)]
+    timed += [_timed(each, [one.shown.ratio for one in each], fp32_s) for each in mixed]
+    start_s = start_seconds(models, timer.clock, min(one.wall_s for one in timed))
+    timed = [replace(one, start_s=start_s) for one in timed]
+    return [_with_runs(timed[0], fp32), *timed[1:]]
 
 
 def _session(
@@ -118,11 +121,11 @@ def _session(
     return _Session(kernels, traced, timer(models.plain(variant), rounds))
 
 
-def _timed(sessions: Sequence[_Session], ratios: Sequence[float], fp32_s: float, start_s: float) -> Timed:
+def _timed(sessions: Sequence[_Session], ratios: Sequence[float], fp32_s: float) -> Timed:
     """Return a variant's times, scaled by what the fp32 model took beside it, so that all are of one pace."""
     paces = [fp32_s / statistics.median(one.traced.reference_s) for one in sessions]
     kernels = KernelTimes.merged([one.kernels for one in sessions], paces)
-    timed = Timed(statistics.median(ratios) * fp32_s, kernels, start_s=start_s)
+    timed = Timed(statistics.median(ratios) * fp32_s, kernels)
     return _with_runs(timed, [(one.shown.rounds, SESSION) for one in sessions])
 
 
@@ -134,10 +137,16 @@ def _with_runs(timed: Timed, runs: Sequence[tuple[Rounds, str]]) -> Timed:
     )
 
 
-def start_seconds(models: VariantSessions, clock: RunClock) -> float:
-    """Return what a run takes whatever the model: that of the probe, which computes hardly anything."""
+def start_seconds(models: VariantSessions, clock: RunClock, shortest_s: float) -> float:
+    """Return what a run takes whatever the model: that of the probe, which computes hardly anything.
+
+    Parameters
+    ----------
+    shortest_s
+        What the shortest of the models takes.
+    """
     probe = models.overflow_probe()
-    return least_seconds(session_runner(probe, zero_feeds(probe)), clock)
+    return least_seconds(session_runner(probe, zero_feeds(probe)), clock, shortest_s)
 
 
 def trace(

@@ -113,7 +113,7 @@ def time_litert_plan(
         ratios = [ratio_to_first(runs, 1) for runs in counting]
     reference_s = statistics.median(fp32_s)
     wall_s = statistics.median(ratios) * reference_s
-    start_s = least_seconds(session_runner(*tiny_model(threads)), clock)
+    start_s = least_seconds(session_runner(*tiny_model(threads)), clock, min(wall_s, reference_s))
     groups = timed_groups(owned_groups(plan.mixed.quantized, switches), feeds, threads)
     found = kernel_times(groups, rounds, clock)
     whole = Timed(wall_s=wall_s, profiled=filling(found, wall_s - start_s), start_s=start_s)

@@ -61,7 +61,7 @@ def measure_litert(
         report("timing", number + 1, len(plan.variants))
     # A machine's pace changes: all variants are as many times the fp32 model as they were beside it.
     fp32_s = statistics.median(seconds for one in beside_fp32 for seconds in one.fp32_s)
-    start_s = start_seconds(models, clock)
+    start_s = start_seconds(models, clock, min(one.wall_s(fp32_s) for one in beside_fp32))
     variants = [one.at(fp32_s, start_s) for one in beside_fp32]
     overheads = stage_overheads(plan, models, variants, feeds, report)
     plan = replace(plan, rounds=len(variants[0].runs_s))
@@ -70,9 +70,15 @@ def measure_litert(
     return record_of(plan, runtime, variants, rests_s, overheads)
 
 
-def start_seconds(models: LitertVariants, clock: RunClock) -> float:
-    """Return what any run takes, whatever the model."""
-    return least_seconds(session_runner(*models.tiny()), clock)
+def start_seconds(models: LitertVariants, clock: RunClock, shortest_s: float) -> float:
+    """Return what any run takes, whatever the model.
+
+    Parameters
+    ----------
+    shortest_s
+        What the shortest of the variants takes.
+    """
+    return least_seconds(session_runner(*models.tiny()), clock, shortest_s)
 
 
 def _beside_fp32(
@@ -105,16 +111,18 @@ class _BesideFp32(NamedTuple):
         """Seconds of the fp32 model."""
         return [seconds for rounds in calmest(self.sessions) for seconds in seconds_of(rounds, 0)]
 
+    def wall_s(self, fp32_s: float) -> float:
+        """Return the variant's seconds where the fp32 model takes so long."""
+        ratios = (ratio_to_first(rounds, self.number) for rounds in calmest(self.sessions))
+        return statistics.median(ratios) * fp32_s
+
     def at(self, fp32_s: float, start_s: float) -> Timed:
         """Return the variant's times where the fp32 model takes so long; units add up to the whole."""
-        sessions = calmest(self.sessions)
-        wall_s = statistics.median(ratio_to_first(rounds, self.number) for rounds in sessions) * fp32_s
-        # A start that was timed at another moment may seem longer than a whole run of a tiny model.
-        own_start_s = min(start_s, wall_s)
+        wall_s = self.wall_s(fp32_s)
         return Timed(
             wall_s,
-            filling(self.found, wall_s - own_start_s),
-            tuple(run for rounds in sessions for run in rounds.of(self.number)),
-            own_start_s,
+            filling(self.found, wall_s - start_s),
+            tuple(run for rounds in calmest(self.sessions) for run in rounds.of(self.number)),
+            start_s,
             tuple(run for rounds in self.sessions for run in rounds.all_of(self.number)),
         )

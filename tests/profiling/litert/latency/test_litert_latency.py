@@ -15,6 +15,7 @@ from profiling.litert.unit_graph import build_litert_graph
 from profiling.on_device import measured_record
 from profiling.on_device.clock.run_clock import CPU
 from profiling.on_device.litert import measuring_litert
+from profiling.on_device.timing import interleaved_rounds
 from profiling.precision import Precision
 from profiling.runtime.open_session import Runtime
 
@@ -59,7 +60,7 @@ def test_all_precisions_are_at_one_pace_though_the_machine_gets_slower(slowing):
 
 def test_no_unit_has_negative_seconds_where_a_start_seems_longer_than_a_run(slowing, monkeypatch):
     """The start is timed at another moment: on a busy machine it may seem longer than a tiny model."""
-    monkeypatch.setattr(measuring_litert, "start_seconds", lambda _models, _clock: 1e3)
+    monkeypatch.setattr(interleaved_rounds, "time_interleaved", lambda *_: {0: [1e3], 1: [1e3]})
     graph = build_litert_graph(parse_litert(tflite_models.branching().content(), "m"))
     samples = [feeds(graph.model, seed) for seed in range(2)]
     ranges = calibrate_litert(graph.model, samples)
