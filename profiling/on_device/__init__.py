@@ -6,6 +6,7 @@ conversion_costs: seconds of a tensor's conversions between precisions (switches
 cost_fits: seconds of units, stage boundaries and wires from those of kernels
 create_session: ONNX Runtime's sessions and their options: threads, optimization, traces
 device_main: the command on the device, and the files that every bundle has
+int8_overflow: whether int8 kernels overflow on this processor
 kernels: seconds of kernels by the unit or switch that they work for
 latency_record: the measured record, written as JSON
 litert: the same for bundles for LiteRT
@@ -14,7 +15,7 @@ measurement_order: what is to be measured
 measuring_flow: what is timed in which order, and the record that comes of it
 onnx_reader: reads nodes and edges of an ONNX file without onnx, which old systems often lack
 onnx_runtime_bundle: a bundle for ONNX Runtime: where its models lie, and what opens them
-processor: what the processor is, and whether its int8 kernels overflow
+processor: what the processor is
 profiler_events: the kernel events in the profile that ONNX Runtime wrote
 robust_statistics: interquartile mean, relative interquartile range, and how often to measure
 runtime_session: what timing asks of a session, whichever runtime it is of

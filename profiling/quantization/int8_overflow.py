@@ -6,7 +6,7 @@ import numpy as np
 import onnx
 from onnx import numpy_helper, parser
 
-from profiling.on_device.processor import int8_overflows
+from profiling.on_device.int8_overflow import int8_overflows
 from profiling.runtime.open_session import Runtime, open_session
 
 _DEPTH = 64  # products per sum: a pair of them is enough to overflow

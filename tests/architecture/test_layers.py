@@ -221,9 +221,7 @@ def test_what_measures_litert_on_a_device_imports_nothing_of_onnx_runtime():
     reached = reached_from({"profiling.on_device.litert.litert_bundle"})
     assert len(reached) > 10
     others = {name.split(".")[0] for module in reached for name in IMPORTS[module] - MODULES.keys()}
-    typed_only = {"profiling.on_device.processor"}
-    assert others - sys.stdlib_module_names <= {"numpy", "onnxruntime"}
-    assert {m for m in reached if any(within(n, ("onnxruntime",)) for n in IMPORTS[m])} == typed_only
+    assert others - sys.stdlib_module_names <= {"numpy"}
 
 
 def test_nothing_imports_what_runs_beside_tensorflow():

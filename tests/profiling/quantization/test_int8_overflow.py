@@ -4,7 +4,7 @@ import numpy as np
 from onnx import numpy_helper
 
 from profiling.on_device.create_session import Optimization
-from profiling.on_device.processor import int8_overflows
+from profiling.on_device.int8_overflow import int8_overflows
 from profiling.quantization.int8_overflow import overflow_probe_model, this_cpu_overflows
 from profiling.runtime.open_session import Runtime, open_session, run_session
 
