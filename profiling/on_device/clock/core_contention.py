@@ -8,6 +8,7 @@ short probes, one of each kind, tell: their ratio does not change with the core'
 
 from __future__ import annotations
 
+import atexit
 import bisect
 import contextlib
 import functools
@@ -19,13 +20,15 @@ from typing import Callable, NamedTuple
 
 import numpy as np
 
+from profiling.on_device.clock.core_history import CoreHistory, history_of_user
+
 _SIDE, _LENGTH = 32, 4096  # of the probes: about 15 microseconds each, on 12 and 32 KiB
 _REPEATS = 3  # of which the quickest counts: an interrupt is in one of them at most
 # Seen on an Intel processor, over the ratio alone: up to 1.2 alone, 1.3 to 2 with the other thread busy.
 _CONTENDED = 1.3
 _LOOKS = 12  # at first, before anything is called contended
 _WRONG, _ONE_OF = 2, 200  # of the least ratios so many, or one of so many, may be errors of the clock
-_MOST_SEEN = 20_000
+_MOST_SEEN, _FEWEST_KNOWN = 20_000, 400  # looks of a process: more are thinned out, fewer tell others nothing
 _PAUSE_S = 0.025
 
 
@@ -63,6 +66,8 @@ class CoreProbe:
         Return the seconds of the two probes: one that execution units limit, and one that waits for results.
     pause
         Waits a moment.
+    known
+        What earlier processes saw on a core of their own; None if that is not known.
     """
 
     def __init__(
@@ -70,21 +75,28 @@ class CoreProbe:
         throughput: Callable[[], float],
         latency: Callable[[], float],
         pause: Callable[[], object] = _pause,
+        known: float | None = None,
     ) -> None:
         self._probes = (throughput, latency)
+        self._known = float("inf") if known is None else known
         self._seen: list[float] = []  # in order
         self._pause = pause
 
     def is_contended(self) -> bool:
         """Return whether something else computes on this core now.
 
-        What a core of one's own shows is the least that any call has seen; the first call looks longer.
+        What a core of one's own shows is the least that any call has seen, in this process or in earlier
+        ones; the first call looks longer.
         """
         if not self._seen:
             for _ in range(_LOOKS):
                 self._look()
                 self._pause()
-        return self._look() > _CONTENDED * self._alone()
+        return self._look() > _CONTENDED * min(self._alone(), self._known)
+
+    def seen_alone(self) -> float | None:
+        """Return what a core of one's own showed in this process; None after too few looks."""
+        return self._alone() if len(self._seen) >= _FEWEST_KNOWN else None
 
     def _look(self) -> float:
         """Return the probes' ratio."""
@@ -214,11 +226,21 @@ def _core_probe() -> CoreProbe:
     """Return the probe of this process."""
     matrix, ones = np.ones((_SIDE, _SIDE), np.int32), np.broadcast_to(np.ones(1), _LENGTH)
     product, sums = np.empty_like(matrix), np.empty(_LENGTH)
+    history = history_of_user()
     # Integers, since products of floats may run in a library's own threads.
-    return CoreProbe(
+    probe = CoreProbe(
         functools.partial(_seconds, functools.partial(np.matmul, matrix, matrix, out=product)),
         functools.partial(_seconds, functools.partial(np.cumsum, ones, out=sums)),
+        known=history.alone(),
     )
+    atexit.register(_remember, probe, history)
+    return probe
+
+
+def _remember(probe: CoreProbe, history: CoreHistory) -> None:
+    ratio = probe.seen_alone()
+    if ratio is not None:
+        history.add(ratio)
 
 
 def _seconds(call: Callable[[], object]) -> float:

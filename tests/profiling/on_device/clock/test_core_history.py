@@ -1,0 +1,98 @@
+"""What earlier processes saw of cores that nothing else shared."""
+
+import subprocess
+import sys
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from profiling.on_device.clock import core_history
+from profiling.on_device.clock.core_contention import CoreProbe
+from profiling.on_device.clock.core_history import CoreHistory, history_of_user
+
+
+@pytest.fixture
+def history(tmp_path) -> CoreHistory:
+    return CoreHistory(tmp_path / "cores.json")
+
+
+def filled(history: CoreHistory, *ratios: float) -> CoreHistory:
+    for ratio in ratios:
+        history.add(ratio)
+    return history
+
+
+def test_nothing_is_known_of_too_few_processes(history):
+    assert history.alone() is None
+    assert filled(history, 1.0, 1.1).alone() is None
+    assert filled(history, 1.2).alone() == 1.0
+
+
+@given(data=st.data())
+def test_a_core_alone_is_known_if_a_quarter_of_the_processes_had_one(tmp_path_factory, data):
+    history = CoreHistory(tmp_path_factory.mktemp("history") / "cores.json")
+    calm = data.draw(st.lists(st.floats(1.0, 1.1), min_size=3, max_size=8))
+    shared = data.draw(st.lists(st.floats(1.5, 3.0), max_size=3 * len(calm) - 3))
+    filled(history, *data.draw(st.permutations([*calm, *shared])))
+    assert 1.0 <= history.alone() <= 1.1
+
+
+def test_one_that_the_clock_got_wrong_is_not_believed_among_many(history):
+    assert filled(history, 0.01, *[1.0] * 9).alone() == 1.0
+
+
+def test_the_latest_processes_are_remembered(history):
+    assert filled(history, *[1.0] * 10, *[2.0] * 40).alone() == 2.0
+
+
+def test_other_probes_are_another_matter(history, monkeypatch):
+    filled(history, 1.0, 1.0, 1.0)
+    monkeypatch.setattr(core_history, "cpu_description", lambda: "another processor")
+    assert history.alone() is None
+    assert filled(history, *[5.0] * 3).alone() == 5.0
+    monkeypatch.undo()
+    assert history.alone() == 1.0
+
+
+@pytest.mark.parametrize("content", ["", "[1, 2]", '{"a": 3}', '{"a": ["b"]}', '{"a": [null]}', "\udc80"])
+def test_a_file_that_cannot_be_read_is_none_and_is_replaced(content, tmp_path):
+    file = tmp_path / "cores.json"
+    file.write_bytes(content.encode("utf-8", "surrogateescape"))
+    history = CoreHistory(file)
+    assert history.alone() is None
+    assert filled(history, 1.0, 1.0, 1.0).alone() == 1.0
+
+
+def test_where_nothing_can_be_written_nothing_is_known(tmp_path):
+    assert filled(CoreHistory(tmp_path / "no folder" / "cores.json"), 1.0, 1.0, 1.0).alone() is None
+
+
+def test_a_core_that_is_shared_from_the_first_moment_is_told_by_earlier_processes():
+    probe = CoreProbe(lambda: 2.0, lambda: 1.1, lambda: None)
+    assert not probe.is_contended()
+    knowing = CoreProbe(lambda: 2.0, lambda: 1.1, lambda: None, known=1.0)
+    assert knowing.is_contended()
+    assert CoreProbe(lambda: 1.0, lambda: 1.0, lambda: None, known=1.0).is_contended() is False
+
+
+def test_few_looks_tell_others_nothing():
+    probe = CoreProbe(lambda: 1.0, lambda: 1.0, lambda: None)
+    assert probe.seen_alone() is None
+    for _ in range(400):
+        probe.is_contended()
+    assert probe.seen_alone() == 1.0
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="ticks of 15.6 ms")
+def test_a_process_leaves_what_it_saw(tmp_path, monkeypatch):
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    code = (
+        "from profiling.on_device.clock.run_clock import clock_of\n"
+        "clock = clock_of(1)\n"
+        "for _ in range(400): clock.is_contended\n"
+    )
+    for _ in range(3):
+        subprocess.run([sys.executable, "-c", code], check=True)
+    name = history_of_user()._file.name
+    assert CoreHistory(tmp_path / name).alone() > 0
