@@ -18,7 +18,7 @@ from planner.verification.stage_chain import handed_over
 from planner.verification.stage_times import StageRatios, percentiles_of, ratios_to_whole
 from profiling.arrays import Feeds
 from profiling.graph.any_model import AnyModel
-from profiling.on_device.robust_statistics import least_sessions
+from profiling.on_device.robust_statistics import are_enough, least_sessions
 from profiling.on_device.timing.session_interference import Interference, are_calm_enough, calmest
 from profiling.progress import Progress, silent
 from profiling.runtime.open_session import Runtime
@@ -117,22 +117,37 @@ class _Session:
         """What other work did to its runs."""
         return max(one.interference for one in (self.whole, *self.chain))
 
+    @property
+    def middle(self) -> float:
+        """Seconds of all stages over those of the fp32 model."""
+        return sum(stage.middle for stage in self.chain)
+
+    @property
+    def fp32_s(self) -> float:
+        """Seconds of the fp32 model; 0 if they are not known."""
+        return max(stage.fp32_s for stage in self.chain)
+
+
+def _are_enough(taken: Sequence[_Session]) -> bool:
+    """Return whether no more sessions are needed: neither calm ones nor for a median that is certain."""
+    fp32_s = max((session.fp32_s for session in taken), default=0.0)
+    middles = [session.middle for session in calmest(taken)]
+    return are_calm_enough(taken, least_sessions(fp32_s)) and are_enough(middles, fp32_s, len(taken))
+
 
 def latency_ratios(target: VerificationTarget, feeds: Feeds, runtime: Runtime) -> LatencyRatios:
     """Return medians over several sessions of each model; where one stage is the whole model, of that."""
     taken: list[_Session] = []
-    planned = least_sessions(0.0)
     # Where a session's memory lies makes a few percent: the median counts.
-    while not are_calm_enough(taken, planned):
+    while not _are_enough(taken):
         # Large models are in memory once.
         chain = _ratios(target, target.stages, feeds, runtime)
         whole = _ratios(target, [target.mixed], feeds, runtime)[0] if target.is_cut else chain[0]
         taken.append(_Session(chain, whole))
-        planned = least_sessions(max(stage.fp32_s for stage in chain))
     sessions = calmest(taken)
     stages = np.asarray([[stage.middle for stage in session.chain] for session in sessions])
     sums = stages.sum(axis=1)
-    spread = sums if len(sums) > 1 else [sum(one.middle for one in session.chain) for session in taken]
+    spread = sums if len(sums) > 1 else [session.middle for session in taken]
     return LatencyRatios(
         float(np.median([session.whole.middle for session in sessions])),
         float(np.median(sums)),

@@ -13,6 +13,8 @@ _MOST_CONTENDED = 0.25
 _OF_DEVIATION = 1.25  # a median errs by so many times what a mean does
 _OF_ONE = 0.03  # where a session's memory lies makes a few percent
 _LEAST_SESSIONS, _LEAST_SESSIONS_OF_LARGE, _MOST_SESSIONS, _CLOSE = 3, 2, 7, 0.01
+# Sessions of a quarter of a millisecond differ by 2 %, which is much of what plans differ by, and are cheap.
+_MOST_SESSIONS_OF_SHORT, _CLOSE_OF_SHORT = 12, 0.005
 _TIMED_S, _LEAST_ROUNDS, MOST_ROUNDS = 0.25, 8, 100
 _LARGE_S, _FEWEST_ROUNDS = 2.0, 2
 _SLOW_S = 1.0
@@ -79,18 +81,23 @@ def least_sessions(run_s: float) -> int:
 def are_enough(sessions: Sequence[float], run_s: float = 0.0, taken: int = 0) -> bool:
     """Return whether no more sessions are needed: enough of them give a median within 1 %, or there are 7.
 
+    Of models so short that their rounds do not fill the time there is for them, 0.5 % is wanted, of at most
+    12 sessions.
+
     Parameters
     ----------
     sessions
         What each session that counts showed. Where its memory lies makes a few percent.
     run_s
-        What the fp32 model takes.
+        What the fp32 model takes; 0 if that is not known.
     taken
         How many sessions there are, if some do not count.
     """
-    if max(taken, len(sessions)) >= _MOST_SESSIONS:
+    is_short = 0 < run_s * MOST_ROUNDS < _TIMED_S
+    most, close = (_MOST_SESSIONS_OF_SHORT, _CLOSE_OF_SHORT) if is_short else (_MOST_SESSIONS, _CLOSE)
+    if max(taken, len(sessions)) >= most:
         return True
-    return len(sessions) >= least_sessions(run_s) and middle_error(sessions) <= _CLOSE
+    return len(sessions) >= least_sessions(run_s) and middle_error(sessions) <= close
 
 
 def sufficient_rounds(run_s: float) -> int:

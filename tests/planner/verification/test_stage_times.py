@@ -48,7 +48,8 @@ class Cut:
 
 def test_of_a_chains_sessions_those_count_with_which_nothing_interfered(monkeypatch):
     calm, shared, cold = Interference.NONE, Interference.SHARED_CORE, Interference.COLD
-    taken = iter([(4.0, shared), (1.0, calm), (5.0, cold), (2.0, calm), (3.0, calm)])
+    few = [(4.0, shared), (1.0, calm), (5.0, cold), (2.0, calm), (3.0, calm)]
+    taken = iter([*few, (2.0, calm), (2.0, calm)])  # until there are seven, as those that count differ
     pace, interference = 1.0, calm
 
     def ratios(target, models, feeds, runtime):
@@ -61,3 +62,29 @@ def test_of_a_chains_sessions_those_count_with_which_nothing_interfered(monkeypa
     found = verify.latency_ratios(Cut(), {}, Runtime())
     assert (found.whole, found.chain, found.stages) == (2.0, 2.0, (1.0, 1.0))
     assert found.chain_spread == (1.0, 3.0)
+
+
+@pytest.mark.parametrize(
+    ("fp32_s", "paces", "sessions"),
+    [
+        (0.1, [1.0, 1.001, 1.002], 3),
+        (0.1, [1.0, 1.02, 1.04, 1.02, 1.02, 1.02, 1.02], 5),
+        (0.1, [1.0, 1.1] * 20, 7),
+        (0.001, [1.0, 1.1] * 20, 12),
+        (5.0, [1.0, 1.001], 2),
+    ],
+)
+def test_a_chain_is_timed_until_its_median_is_certain(fp32_s, paces, sessions, monkeypatch):
+    drawn = iter(paces)
+    pace, taken = 1.0, 0
+
+    def ratios(target, models, feeds, runtime):
+        nonlocal pace, taken
+        if models == target.stages:
+            pace, taken = next(drawn), taken + 1
+        return [StageRatios(pace / len(models), fp32_s=fp32_s) for _ in models]
+
+    monkeypatch.setattr(verify, "_ratios", ratios)
+    found = verify.latency_ratios(Cut(), {}, Runtime())
+    assert taken == sessions
+    assert found.chain == pytest.approx(np.median(paces[:sessions]))

@@ -58,9 +58,14 @@ def test_a_middle_of_three_errs_as_draws_show():
         ([1.0, 1.01], 5.0, True),
         ([1.0, 1.02], 5.0, False),
         ([1.0], 5.0, False),
+        ([1.0, 1.01, 1.02], 0.01, True),
+        ([1.0, 1.01, 1.02], 0.001, False),
+        ([1.0, 1.001, 1.002], 0.001, True),
+        ([1.0, 1.5] * 4, 0.001, False),
+        ([1.0, 1.5] * 6, 0.001, True),
     ],
 )
-def test_sessions_go_on_until_their_middle_is_certain_or_there_are_seven(sessions, run_s, enough):
+def test_sessions_go_on_until_their_middle_is_certain_or_there_are_enough(sessions, run_s, enough):
     assert are_enough(sessions, run_s) is enough
 
 
