@@ -106,7 +106,7 @@ def apply_corrections(
 
     A unit far from switches takes the seconds that it had in the plan. Beside a switch it keeps its own,
     and what it lost there belongs to the switch. What a stage took beyond its units and switches belongs to
-    its cuts, in equal parts. Costs that the plan does not have stay.
+    its cuts, in equal parts; what it took less, to its units. Costs that the plan does not have stay.
 
     Parameters
     ----------
@@ -117,6 +117,7 @@ def apply_corrections(
     profile = profile.spread_rest()  # as the solver takes it
     scale = profile.wall_s[Precision.FP32] / timing.fp32_s
     costs = _plan_costs((uncorrected or profile).spread_rest(), timing, scale)
+    costs = _within_stages(timing, costs, scale, profile.start_s)
     leave_s, enter_s = _boundary_costs(timing, costs, scale, profile.start_s)
     return replace(
         profile,
@@ -159,6 +160,21 @@ def _plan_costs(profile: LatencyProfile, timing: PlanTiming, scale: float) -> _P
         {switch: seconds * stretch for switch, seconds in switches.items()},
         wires,
     )
+
+
+def _within_stages(timing: PlanTiming, costs: _PlanCosts, scale: float, start_s: float) -> _PlanCosts:
+    """Return costs whose units take no more than their stages did, as no cut costs less than nothing."""
+    stages = [stage.units for stage in timing.stages]
+    inside_s = stage_seconds(timing.switches, stages, costs.by_owner())
+    units = dict(costs.units)
+    for stage, own_s, cuts in zip(
+        timing.stages, inside_s, measured_cuts(timing.switches, stages), strict=True
+    ):
+        units_s = sum(units[unit] for unit in stage.units)
+        if stage.profiled_here and cuts and units_s:
+            excess_s = max(0.0, start_s + own_s - stage.seconds * scale)
+            units |= {unit: units[unit] * max(0.0, 1 - excess_s / units_s) for unit in stage.units}
+    return replace(costs, units=units)
 
 
 _Sides = dict[tuple[str, Precision], float]

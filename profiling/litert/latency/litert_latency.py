@@ -2,7 +2,6 @@
 
 import statistics
 from dataclasses import asdict
-from math import hypot
 
 import msgspec
 
@@ -17,7 +16,7 @@ from profiling.litert.latency.litert_variants import InMemory, VariantModels, ti
 from profiling.litert.latency.owned_groups import owned_groups
 from profiling.litert.planning.mixed_model import MixedModel, mixed_model
 from profiling.litert.unit_graph import LitertGraph
-from profiling.on_device.clock.run_clock import RunClock, clock_of
+from profiling.on_device.clock.run_clock import clock_of
 from profiling.on_device.litert.litert_timing import (
     chain_runs,
     filling,
@@ -117,22 +116,29 @@ def time_litert_plan(
     groups = timed_groups(owned_groups(plan.mixed.quantized, switches), feeds, threads)
     found = kernel_times(groups, rounds, clock)
     whole = Timed(wall_s=wall_s, profiled=filling(found, wall_s - start_s), start_s=start_s)
-    chains = _stage_ratios(plan, feeds, threads, rounds, clock)
-    stages = stage_times(plan, chains, wall_s)
-    error = hypot(middle_error(ratios), middle_error([sum(chain) for chain in chains]))
+    chains = _stage_ratios(plan, beside[0], feeds, threads, rounds, reference_s)
+    stages = stage_times(plan, chains, reference_s)
+    error = middle_error([sum(chain) for chain in chains] if chains else ratios)
     return PlanTiming(planned_units(graph), switches, plan.mix, reference_s, whole, stages, error)
 
 
 def _stage_ratios(
-    plan: BuiltPlan[Stage], feeds: Feeds, threads: int, rounds: int, clock: RunClock
+    plan: BuiltPlan[Stage], fp32: MixedModel, feeds: Feeds, threads: int, rounds: int, fp32_s: float
 ) -> list[list[float]]:
-    """Return the seconds of a plan's stages over those of its whole, in each session; none uncut."""
+    """Return the seconds of stages over those of the fp32 model, in each of some sessions; none uncut.
+
+    Parameters
+    ----------
+    fp32_s
+        What the fp32 model takes.
+    """
     if not plan.is_cut:
         return []
+    clock = clock_of(threads, XNNPACK)
     sessions: list[ChainRuns] = []
     ratios: list[list[float]] = []
-    while not are_enough([sum(chain) for chain in ratios], taken=len(sessions)):
-        whole = OpenedStage(plan.mixed.content, threads)
+    while not are_enough([sum(chain) for chain in ratios], fp32_s, len(sessions)):
+        whole = OpenedStage(fp32.content, threads)
         stages = [OpenedStage(stage.content, threads) for _, stage in plan.stages]
         sessions.append(chain_runs(whole, stages, feeds, rounds, clock, plan.handed_over))
         ratios = [runs.ratios for runs in calmest(sessions)]
