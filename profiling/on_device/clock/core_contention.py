@@ -25,7 +25,7 @@ from profiling.on_device.clock.core_history import CoreHistory, history_of_user
 _SIDE, _LENGTH = 32, 4096  # of the probes: about 15 microseconds each, on 12 and 32 KiB
 _REPEATS = 3  # of which the quickest counts: an interrupt is in one of them at most
 # Seen on an Intel processor, over the ratio alone: up to 1.2 alone, 1.3 to 2 with the other thread busy.
-_CONTENDED = 1.3
+_CONTENDED, _MOST_BY_OTHERS = 1.3, 2.5
 _LOOKS = 12  # at first, before anything is called contended
 _WRONG, _ONE_OF = 2, 200  # of the least ratios so many, or one of so many, may be errors of the clock
 _MOST_SEEN, _FEWEST_KNOWN = 20_000, 400  # looks of a process: more are thinned out, fewer tell others nothing
@@ -92,7 +92,9 @@ class CoreProbe:
             for _ in range(_LOOKS):
                 self._look()
                 self._pause()
-        return self._look() > _CONTENDED * min(self._alone(), self._known)
+        ratio, alone = self._look(), self._alone()
+        # What other work cannot explain, other processes did not see on the cores of this one.
+        return ratio > _CONTENDED * (self._known if alone / _MOST_BY_OTHERS < self._known < alone else alone)
 
     def seen_alone(self) -> float | None:
         """Return what a core of one's own showed in this process; None after too few looks."""

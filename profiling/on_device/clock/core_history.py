@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import os
+import stat
 import statistics
 import tempfile
 from collections.abc import Sequence
@@ -20,6 +22,7 @@ from profiling.on_device.processor import cpu_description
 
 _MOST, _FEWEST = 40, 3  # processes that are remembered, and without which nothing is known
 _CALM = 4  # one of so many processes had a core of its own at some time
+_MOST_BYTES = 1 << 16
 
 
 class CoreHistory:
@@ -28,43 +31,68 @@ class CoreHistory:
     Parameters
     ----------
     file
-        JSON: probes on a processor -> ratios, the latest last. One that cannot be read or written is none.
+        JSON: probes on a processor -> ratios, the latest last. One that cannot be read or written, or that
+        is another user's, is none; None where there is no place for it.
+    probes
+        What the ratios depend on.
     """
 
-    def __init__(self, file: Path) -> None:
-        self._file = file
+    def __init__(self, file: Path | None, probes: str) -> None:
+        self._file, self._own = file, probes
 
     def alone(self) -> float | None:
         """Return what a core alone shows; None where too few processes are known.
 
         That is the median of the lowest quarter: the others may never have had a core of their own.
         """
-        ratios = sorted(self._read().get(_probes(), ()))
+        ratios = sorted(self._read().get(self._own, ()))
         return statistics.median(ratios[: -(-len(ratios) // _CALM)]) if len(ratios) >= _FEWEST else None
 
     def add(self, ratio: float) -> None:
         """Remember what a process saw."""
-        known = self._read()
-        known[_probes()] = [*known.get(_probes(), ()), ratio][-_MOST:]
+        if self._file is None:
+            return
+        known = {**self._read(), self._own: [*self._read().get(self._own, ()), ratio][-_MOST:]}
         written = self._file.with_name(f"{self._file.name}.{os.getpid()}")
-        with contextlib.suppress(OSError):
-            written.write_text(json.dumps(known), encoding="utf-8")
-            written.replace(self._file)
+        with contextlib.suppress(OSError), written.open("x", encoding="utf-8") as file:
+            try:
+                json.dump(known, file)
+                file.close()
+                written.replace(self._file)
+            finally:
+                written.unlink(missing_ok=True)
 
     def _read(self) -> dict[str, Sequence[float]]:
+        if self._file is None or not _is_own_file(self._file):
+            return {}
         try:
             known = json.loads(self._file.read_text(encoding="utf-8"))
-            return {str(name): [float(ratio) for ratio in ratios] for name, ratios in known.items()}
-        except (OSError, ValueError, TypeError, AttributeError):
+            return {name: list(filter(_is_ratio, ratios)) for name, ratios in known.items()}
+        except (OSError, ValueError, TypeError, AttributeError, RecursionError):
             return {}
 
 
+def _is_own_file(file: Path) -> bool:
+    """Return whether this is a small file of this user: others can write into folders for temporary ones."""
+    try:
+        found = file.lstat()
+    except OSError:
+        return False
+    is_own = not hasattr(os, "getuid") or found.st_uid == os.getuid()
+    return is_own and stat.S_ISREG(found.st_mode) and found.st_size <= _MOST_BYTES
+
+
+def _is_ratio(value: object) -> bool:
+    return isinstance(value, float) and math.isfinite(value) and value > 0
+
+
 def history_of_user() -> CoreHistory:
-    """Return that of this user on this machine."""
+    """Return that of this user on this machine, for the cores on which this process may run."""
     user = os.getuid() if hasattr(os, "getuid") else ""
-    return CoreHistory(Path(tempfile.gettempdir()) / f"splitquant-cores{user}.json")
-
-
-def _probes() -> str:
-    """Return what probes' seconds depend on."""
-    return f"{cpu_description()}, NumPy {np.__version__}"
+    cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
+    probes = f"{cpu_description()}, cores {cores}, NumPy {np.__version__}"
+    try:
+        folder = Path(tempfile.gettempdir())
+    except OSError:  # none can be written
+        return CoreHistory(None, probes)
+    return CoreHistory(folder / f"splitquant-cores{user}.json", probes)
