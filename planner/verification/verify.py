@@ -1,5 +1,6 @@
 """Runs the stages in a chain, and compares them with the fp32 model and the whole mixed model."""
 
+import statistics
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ from planner.verification.stage_chain import handed_over
 from planner.verification.stage_times import StageRatios, percentiles_of, ratios_to_whole
 from profiling.arrays import Feeds
 from profiling.graph.any_model import AnyModel
-from profiling.on_device.robust_statistics import are_enough, least_sessions
+from profiling.on_device.robust_statistics import are_enough, is_slow, least_sessions
 from profiling.on_device.timing.session_interference import Interference, are_calm_enough, calmest
 from profiling.progress import Progress, silent
 from profiling.runtime.open_session import Runtime
@@ -124,15 +125,23 @@ class _Session:
 
     @property
     def fp32_s(self) -> float:
-        """Seconds of the fp32 model; 0 if they are not known."""
-        return max(stage.fp32_s for stage in self.chain)
+        """Seconds of the fp32 model in its slowest runtime; 0 if a runtime does not tell."""
+        seconds = [stage.fp32_s for stage in self.chain]
+        return max(seconds) if all(seconds) else 0.0
 
 
 def _are_enough(taken: Sequence[_Session]) -> bool:
-    """Return whether no more sessions are needed: neither calm ones nor for a median that is certain."""
-    fp32_s = max((session.fp32_s for session in taken), default=0.0)
+    """Return whether no more sessions are needed: neither calm ones nor for a median that is certain.
+
+    Where that may take minutes, as of slow models and of what is timed in another process, calm ones do.
+    """
+    if not taken:
+        return False
+    fp32_s = statistics.median(session.fp32_s for session in taken)
+    if not are_calm_enough(taken, least_sessions(fp32_s)):
+        return False
     middles = [session.middle for session in calmest(taken)]
-    return are_calm_enough(taken, least_sessions(fp32_s)) and are_enough(middles, fp32_s, len(taken))
+    return not fp32_s or is_slow(fp32_s) or are_enough(middles, fp32_s, len(taken))
 
 
 def latency_ratios(target: VerificationTarget, feeds: Feeds, runtime: Runtime) -> LatencyRatios:

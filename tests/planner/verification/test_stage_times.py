@@ -48,8 +48,7 @@ class Cut:
 
 def test_of_a_chains_sessions_those_count_with_which_nothing_interfered(monkeypatch):
     calm, shared, cold = Interference.NONE, Interference.SHARED_CORE, Interference.COLD
-    few = [(4.0, shared), (1.0, calm), (5.0, cold), (2.0, calm), (3.0, calm)]
-    taken = iter([*few, (2.0, calm), (2.0, calm)])  # until there are seven, as those that count differ
+    taken = iter([(4.0, shared), (1.0, calm), (5.0, cold), (2.0, calm), (3.0, calm)])
     pace, interference = 1.0, calm
 
     def ratios(target, models, feeds, runtime):
@@ -71,7 +70,8 @@ def test_of_a_chains_sessions_those_count_with_which_nothing_interfered(monkeypa
         (0.1, [1.0, 1.02, 1.04, 1.02, 1.02, 1.02, 1.02], 5),
         (0.1, [1.0, 1.1] * 20, 7),
         (0.001, [1.0, 1.1] * 20, 12),
-        (5.0, [1.0, 1.001], 2),
+        (5.0, [1.0, 1.1], 2),  # a slow model
+        (0.0, [1.0, 1.1, 1.2], 3),  # in another process
     ],
 )
 def test_a_chain_is_timed_until_its_median_is_certain(fp32_s, paces, sessions, monkeypatch):
