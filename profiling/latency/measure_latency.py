@@ -1,5 +1,6 @@
 """Per-unit and per-switch seconds: the models that show them, and what the machine makes of them."""
 
+import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
@@ -181,7 +182,7 @@ def time_plan(
     fp32_s: list[float] = []
     ratios: list[float] = []
     clock = runtime.clock
-    while not are_enough(ratios, max(fp32_s, default=0.0), len(sessions)):
+    while not are_enough(ratios, statistics.median(fp32_s or [0.0]), len(sessions)):
         timer = InterleavedTimer(models.plain(0), feeds, rounds, clock)
         rounds = timer.rounds
         sessions.append(timer(models.plain(1)))

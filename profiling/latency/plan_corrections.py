@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from profiling.on_device.conversion_costs import Conversion, conversions_of
 from profiling.on_device.cost_fits import measured_cuts, stage_seconds
@@ -98,6 +99,11 @@ class _PlanCosts:
         }
         return {OwnerKind.UNIT: self.units, **switches, **self.wires}
 
+    @property
+    def total_s(self) -> float:
+        """Seconds of all of them."""
+        return sum(sum(seconds.values()) for seconds in self.by_owner().values())
+
 
 def apply_corrections(
     profile: LatencyProfile, timing: PlanTiming, uncorrected: LatencyProfile | None = None
@@ -106,7 +112,8 @@ def apply_corrections(
 
     A unit far from switches takes the seconds that it had in the plan. Beside a switch it keeps its own,
     and what it lost there belongs to the switch. What a stage took beyond its units and switches belongs to
-    its cuts, in equal parts; what it took less, to its units. Costs that the plan does not have stay.
+    its cuts, in equal parts. What it took less, its units did, and those of other stages more; what all
+    stages together took less, their starts did. Costs that the plan does not have stay.
 
     Parameters
     ----------
@@ -114,11 +121,13 @@ def apply_corrections(
         The profile before plans corrected it, if some did: it says what units lose beside a switch, so that
         what the plan costs does not depend on plans that were timed before.
     """
-    profile = profile.spread_rest()  # as the solver takes it
     scale = profile.wall_s[Precision.FP32] / timing.fp32_s
-    costs = _plan_costs((uncorrected or profile).spread_rest(), timing, scale)
-    costs = _within_stages(timing, costs, scale, profile.start_s)
-    leave_s, enter_s = _boundary_costs(timing, costs, scale, profile.start_s)
+    expected = (uncorrected or profile).spread_rest()  # as the solver takes it
+    start_s = _start_seconds(expected, timing, scale)
+    profile = profile.spread_rest().with_start(start_s)
+    costs = _plan_costs(expected.with_start(start_s), timing, scale)
+    costs = _fitted_to_stages(timing, costs, scale, start_s)
+    leave_s, enter_s = _boundary_costs(timing, costs, scale, start_s)
     return replace(
         profile,
         units=_corrected_units(profile, timing, costs),
@@ -162,18 +171,75 @@ def _plan_costs(profile: LatencyProfile, timing: PlanTiming, scale: float) -> _P
     )
 
 
-def _within_stages(timing: PlanTiming, costs: _PlanCosts, scale: float, start_s: float) -> _PlanCosts:
-    """Return costs whose units take no more than their stages did, as no cut costs less than nothing."""
-    stages = [stage.units for stage in timing.stages]
-    inside_s = stage_seconds(timing.switches, stages, costs.by_owner())
+class _CutStage(NamedTuple):
+    """A stage of the profile's device that is cut.
+
+    Parameters
+    ----------
+    units
+        By index.
+    seconds
+        Measured, at the pace of the profile.
+    inside_s
+        Of its units, switches and wires inside the whole model.
+    cuts
+        Tensors at which it is cut, by index.
+    """
+
+    units: tuple[int, ...]
+    seconds: float
+    inside_s: float
+    cuts: Sequence[int]
+
+    def slack_s(self, start_s: float) -> float:
+        """Return the seconds that neither its start nor what is inside of it accounts for."""
+        return self.seconds - start_s - self.inside_s
+
+
+def _cut_stages(timing: PlanTiming, costs: _PlanCosts, scale: float) -> list[_CutStage]:
+    """Return the stages that say something of the profile: what other devices take is in their own."""
+    units = [stage.units for stage in timing.stages]
+    inside_s = stage_seconds(timing.switches, units, costs.by_owner())
+    cuts = measured_cuts(timing.switches, units)
+    return [
+        _CutStage(stage.units, stage.seconds * scale, own_s, own_cuts)
+        for stage, own_s, own_cuts in zip(timing.stages, inside_s, cuts, strict=True)
+        if stage.profiled_here and stage.units and own_cuts
+    ]
+
+
+def _start_seconds(expected: LatencyProfile, timing: PlanTiming, scale: float) -> float:
+    """Return what a run's start takes, at most as in the profile: each stage has one, the whole model one."""
+    costs = _plan_costs(expected, timing, scale)
+    stages = _cut_stages(timing, costs, scale)
+    if not stages[1:]:  # one may be the whole model, which shows no start
+        return expected.start_s
+    slack_s = sum(stage.slack_s(expected.start_s) for stage in stages)
+    # What a start takes less, the units of the whole model take more.
+    share = sum(stage.inside_s for stage in stages) / costs.total_s if costs.total_s else 0.0
+    shorter_s = max(0.0, -slack_s) / (len(stages) - share)
+    return max(0.0, expected.start_s - shorter_s)
+
+
+def _fitted_to_stages(timing: PlanTiming, costs: _PlanCosts, scale: float, start_s: float) -> _PlanCosts:
+    """Return costs of which units have less where their stage took less, and more where it took more.
+
+    No cut costs less than nothing. Units of all stages together keep their seconds, which are those of the
+    whole model; and those of a stage half of their own at least.
+    """
+    stages = _cut_stages(timing, costs, scale)
+    changes_s = [
+        max(stage.slack_s(start_s), -sum(costs.units[unit] for unit in stage.units) / 2) for stage in stages
+    ]
+    less_s = -sum(min(0.0, change_s) for change_s in changes_s)
+    more_s = sum(max(0.0, change_s) for change_s in changes_s)
+    moved_s = min(less_s, more_s)
     units = dict(costs.units)
-    for stage, own_s, cuts in zip(
-        timing.stages, inside_s, measured_cuts(timing.switches, stages), strict=True
-    ):
-        units_s = sum(units[unit] for unit in stage.units)
-        if stage.profiled_here and cuts and units_s:
-            excess_s = max(0.0, start_s + own_s - stage.seconds * scale)
-            units |= {unit: units[unit] * max(0.0, 1 - excess_s / units_s) for unit in stage.units}
+    for stage, change_s in zip(stages, changes_s, strict=True):
+        own_s = sum(units[unit] for unit in stage.units)
+        if moved_s and own_s:
+            part = moved_s / (less_s if change_s < 0 else more_s)
+            units |= {unit: units[unit] * (1 + change_s * part / own_s) for unit in stage.units}
     return replace(costs, units=units)
 
 
@@ -186,15 +252,9 @@ def _boundary_costs(
     """Return (tensor, precision) -> seconds of the stages that end there, and of those that begin there."""
     leave: _Sides = {}
     enter: _Sides = {}
-    stages = [stage.units for stage in timing.stages]
-    inside_s = stage_seconds(timing.switches, stages, costs.by_owner())
-    for stage, own_s, cuts in zip(
-        timing.stages, inside_s, measured_cuts(timing.switches, stages), strict=True
-    ):
-        if not stage.profiled_here or not stage.units or not cuts:
-            continue  # what other devices take is in their own profiles
-        share = max(0.0, stage.seconds * scale - start_s - own_s) / len(cuts)
-        for tensor in (timing.switches[index] for index in cuts):
+    for stage in _cut_stages(timing, costs, scale):
+        share = max(0.0, stage.slack_s(start_s)) / len(stage.cuts)
+        for tensor in (timing.switches[index] for index in stage.cuts):
             side = leave if tensor.producer in stage.units else enter
             side[tensor.name, Precision(tensor.precision_in(timing.mix))] = share
     return leave, enter

@@ -161,6 +161,28 @@ class LatencyProfile:
             unattributed_s=dict.fromkeys(self.unattributed_s, self.start_s),
         )
 
+    def with_start(self, start_s: float) -> "LatencyProfile":
+        """Return the profile under which a run's start takes so long, and the units what it took more.
+
+        Parameters
+        ----------
+        start_s
+            Less than any whole model takes.
+        """
+        factor = {
+            precision: (wall_s - start_s) / (wall_s - self.start_s)
+            for precision, wall_s in self.wall_s.items()
+            if wall_s > self.start_s
+        }
+        return replace(
+            self,
+            units=tuple(
+                replace(row, seconds=row.seconds * factor.get(row.precision, 1.0)) for row in self.units
+            ),
+            start_s=start_s,
+            unattributed_s=dict.fromkeys(self.unattributed_s, start_s),
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class TensorNoise:

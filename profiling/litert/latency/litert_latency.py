@@ -104,7 +104,7 @@ def time_litert_plan(
     sessions: list[Rounds] = []
     ratios: list[float] = []
     fp32_s: list[float] = []
-    while not are_enough(ratios, max(fp32_s, default=0.0), len(sessions)):
+    while not are_enough(ratios, statistics.median(fp32_s or [0.0]), len(sessions)):
         opened = [OpenedStage(model.content, threads) for model in beside]
         sessions.append(time_models(opened, feeds, rounds, clock))
         counting = calmest(sessions)

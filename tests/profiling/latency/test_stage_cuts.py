@@ -96,15 +96,6 @@ def test_cuts_take_what_stages_took_beyond_their_units(digits, profile):
     total = sum(stage.seconds for stage in slow) * scale
     sides = sum(row.leave_s + row.enter_s for row in cuts)
     assert sides == pytest.approx(total - inside - 2 * profile.start_s, rel=1e-6)
-    # And faster than they: what the units take in the whole model is more than they take in the stages.
-    fast = tuple(StageTime(stage.units, 0.5 * stage.seconds) for stage in timing.stages)
-    refined = apply_corrections(profile, replace(timing, stages=fast))
-    cuts = [row for row in refined.seams if (row.tensor, row.form) in crossing]
-    assert sum(row.leave_s + row.enter_s for row in cuts) == pytest.approx(0.0, abs=1e-12)
-    chosen = {(graph.units[index].name, timing.precision_of(index)) for index in range(len(graph.units))}
-    units_s = sum(row.seconds for row in refined.units if (row.unit, row.precision) in chosen)
-    inside_s = sum(stage.seconds for stage in fast) * scale - 2 * profile.start_s - units_s
-    assert 0 <= inside_s < 0.2 * units_s  # of switches, which stay as they were
 
 
 def test_stages_of_other_devices_change_no_seams(digits, profile):

@@ -232,13 +232,6 @@ def test_short_runs_count_many_in_a_row_and_long_ones_alone():
     assert [rounds_in_row(run_s) for run_s in (0.001, 0.006, 0.02, 0.1, 5.0)] == [8, 5, 1, 1, 1]
 
 
-def test_a_start_is_timed_in_caches_that_it_filled_itself():
-    machine = FakeRunClock(CPU)
-    caches = Caches(machine)
-    call = partial(caches.call, "probe", 0.001)
-    assert least_seconds(call, machine.clock, 1.0) == pytest.approx(0.001)
-
-
 @pytest.mark.parametrize(("shortest_s", "start_s"), [(1.0, 0.001), (0.0025, 0.001), (0.0015, 0.00075)])
 def test_half_of_the_shortest_model_is_its_own(shortest_s, start_s):
     machine = FakeRunClock(CPU)
