@@ -125,7 +125,7 @@ def apply_corrections(
     expected = (uncorrected or profile).spread_rest()  # as the solver takes it
     start_s = _start_seconds(expected, timing, scale)
     profile = profile.spread_rest().with_start(start_s)
-    costs = _plan_costs(expected.with_start(start_s), timing, scale)
+    costs = _plan_costs(expected, timing, scale, start_s)
     costs = _fitted_to_stages(timing, costs, scale, start_s)
     leave_s, enter_s = _boundary_costs(timing, costs, scale, start_s)
     return replace(
@@ -136,7 +136,7 @@ def apply_corrections(
     )
 
 
-def _plan_costs(profile: LatencyProfile, timing: PlanTiming, scale: float) -> _PlanCosts:
+def _plan_costs(profile: LatencyProfile, timing: PlanTiming, scale: float, start_s: float) -> _PlanCosts:
     kernels = timing.plan.kernels.scaled(scale)
     conversions = conversions_of(timing.switches, timing.mix)
     touched = Counter(unit for beside in conversions.values() for unit in beside)
@@ -160,7 +160,7 @@ def _plan_costs(profile: LatencyProfile, timing: PlanTiming, scale: float) -> _P
     # What no unit, switch or wire accounts for is spread over all of the plan's costs.
     total = sum(units.values()) + sum(switches.values())
     on_wires = sum(sum(seconds.values()) for seconds in wires.values())
-    whole_s = max(0.0, timing.plan.wall_s * scale - profile.start_s - on_wires)
+    whole_s = max(0.0, timing.plan.wall_s * scale - start_s - on_wires)
     if not total and units:  # all were too short for the profiler's clock, which counts microseconds
         return _PlanCosts(dict.fromkeys(units, whole_s / len(units)), switches, wires)
     stretch = whole_s / total if total else 1.0
@@ -189,7 +189,7 @@ class _CutStage(NamedTuple):
     units: tuple[int, ...]
     seconds: float
     inside_s: float
-    cuts: Sequence[int]
+    cuts: tuple[int, ...]
 
     def slack_s(self, start_s: float) -> float:
         """Return the seconds that neither its start nor what is inside of it accounts for."""
@@ -202,45 +202,55 @@ def _cut_stages(timing: PlanTiming, costs: _PlanCosts, scale: float) -> list[_Cu
     inside_s = stage_seconds(timing.switches, units, costs.by_owner())
     cuts = measured_cuts(timing.switches, units)
     return [
-        _CutStage(stage.units, stage.seconds * scale, own_s, own_cuts)
+        _CutStage(stage.units, stage.seconds * scale, own_s, tuple(own_cuts))
         for stage, own_s, own_cuts in zip(timing.stages, inside_s, cuts, strict=True)
         if stage.profiled_here and stage.units and own_cuts
     ]
 
 
 def _start_seconds(expected: LatencyProfile, timing: PlanTiming, scale: float) -> float:
-    """Return what a run's start takes, at most as in the profile: each stage has one, the whole model one."""
-    costs = _plan_costs(expected, timing, scale)
+    """Return what a run's start takes, at most as in the profile: each stage has one, the whole model one.
+
+    It is at most half of what the plan takes. Stages show that it is shorter where they took less than a
+    standard error below what they can with it; those that only convert have no part in the whole model.
+    """
+    start_s = min(expected.start_s, timing.plan.wall_s * scale / 2)
+    costs = _plan_costs(expected, timing, scale, start_s)
     stages = _cut_stages(timing, costs, scale)
-    if not stages[1:]:  # one may be the whole model, which shows no start
-        return expected.start_s
-    slack_s = sum(stage.slack_s(expected.start_s) for stage in stages)
+    if not stages[1:] or not all(stage.units for stage in timing.stages):
+        return start_s
+    error_s = timing.standard_error * sum(stage.seconds for stage in stages)
+    shorter_s = -sum(stage.slack_s(start_s) for stage in stages) - error_s
     # What a start takes less, the units of the whole model take more.
     share = sum(stage.inside_s for stage in stages) / costs.total_s if costs.total_s else 0.0
-    shorter_s = max(0.0, -slack_s) / (len(stages) - share)
-    return max(0.0, expected.start_s - shorter_s)
+    return max(0.0, start_s - max(0.0, shorter_s) / (len(stages) - share))
 
 
 def _fitted_to_stages(timing: PlanTiming, costs: _PlanCosts, scale: float, start_s: float) -> _PlanCosts:
-    """Return costs of which units have less where their stage took less, and more where it took more.
+    """Return costs of which units have less where their stage took less, and the others more.
 
-    No cut costs less than nothing. Units of all stages together keep their seconds, which are those of the
-    whole model; and those of a stage half of their own at least.
+    No cut costs less than nothing. All units together keep their seconds, which are those of the whole
+    model: units of stages that took more have more first, then those of which no stage is known. Units of a
+    stage keep half of their own at least.
     """
-    stages = _cut_stages(timing, costs, scale)
-    changes_s = [
-        max(stage.slack_s(start_s), -sum(costs.units[unit] for unit in stage.units) / 2) for stage in stages
-    ]
-    less_s = -sum(min(0.0, change_s) for change_s in changes_s)
-    more_s = sum(max(0.0, change_s) for change_s in changes_s)
-    moved_s = min(less_s, more_s)
-    units = dict(costs.units)
-    for stage, change_s in zip(stages, changes_s, strict=True):
-        own_s = sum(units[unit] for unit in stage.units)
-        if moved_s and own_s:
-            part = moved_s / (less_s if change_s < 0 else more_s)
-            units |= {unit: units[unit] * (1 + change_s * part / own_s) for unit in stage.units}
-    return replace(costs, units=units)
+    own_s = {
+        stage: seconds
+        for stage in _cut_stages(timing, costs, scale)
+        if (seconds := sum(costs.units[unit] for unit in stage.units)) > 0
+    }
+    changes_s = {stage: max(stage.slack_s(start_s), -seconds / 2) for stage, seconds in own_s.items()}
+    less_s = -sum(min(0.0, change_s) for change_s in changes_s.values())
+    more_s = sum(max(0.0, change_s) for change_s in changes_s.values())
+    known = {unit for stage in own_s for unit in stage.units}
+    others_s = sum(seconds for unit, seconds in costs.units.items() if unit not in known)
+    to_stages_s = min(less_s, more_s)
+    to_others_s = less_s - to_stages_s if others_s > 0 else 0.0
+    factors = dict.fromkeys(costs.units, 1 + to_others_s / others_s if others_s > 0 else 1.0)
+    for stage, change_s in changes_s.items():
+        taken_s, of_s = (to_stages_s + to_others_s, less_s) if change_s < 0 else (to_stages_s, more_s)
+        part = taken_s / of_s if of_s else 0.0
+        factors |= dict.fromkeys(stage.units, 1 + change_s * part / own_s[stage])
+    return replace(costs, units={unit: seconds * factors[unit] for unit, seconds in costs.units.items()})
 
 
 _Sides = dict[tuple[str, Precision], float]
@@ -256,7 +266,10 @@ def _boundary_costs(
         share = max(0.0, stage.slack_s(start_s)) / len(stage.cuts)
         for tensor in (timing.switches[index] for index in stage.cuts):
             side = leave if tensor.producer in stage.units else enter
-            side[tensor.name, Precision(tensor.precision_in(timing.mix))] = share
+            key = tensor.name, Precision(tensor.precision_in(timing.mix))
+            side[key] = max(
+                share, side.get(key, 0.0)
+            )  # of two stages that read it, none costs less than seen
     return leave, enter
 
 

@@ -162,23 +162,23 @@ class LatencyProfile:
         )
 
     def with_start(self, start_s: float) -> "LatencyProfile":
-        """Return the profile under which a run's start takes so long, and the units what it took more.
+        """Return the profile under which a run's start takes so long.
 
-        Parameters
-        ----------
-        start_s
-            Less than any whole model takes.
+        What it takes less, the units of a whole model take more; in other precisions some of them are fp32.
         """
-        factor = {
-            precision: (wall_s - start_s) / (wall_s - self.start_s)
-            for precision, wall_s in self.wall_s.items()
-            if wall_s > self.start_s
-        }
+        less_s = self.start_s - start_s
+        seconds: dict[Precision, dict[str, float]] = {precision: {} for precision in self.unattributed_s}
+        for row in self.units:
+            seconds.setdefault(row.precision, {})[row.unit] = row.seconds
+        fp32 = seconds.get(Precision.FP32, {})
+        fp32_s, factors = sum(fp32.values()), {}
+        for precision, own in seconds.items():
+            own_s, others_s = sum(own.values()), sum(s for unit, s in fp32.items() if unit not in own)
+            rest_s = less_s * (1 - others_s / fp32_s) if fp32_s > 0 else less_s
+            factors[precision] = 1 + rest_s / own_s if own_s > 0 else 1.0
         return replace(
             self,
-            units=tuple(
-                replace(row, seconds=row.seconds * factor.get(row.precision, 1.0)) for row in self.units
-            ),
+            units=tuple(replace(row, seconds=row.seconds * factors[row.precision]) for row in self.units),
             start_s=start_s,
             unattributed_s=dict.fromkeys(self.unattributed_s, start_s),
         )
