@@ -18,6 +18,7 @@ TENSORFLOW_CPU = "CPU"  # the provider of a profile of TensorFlow
 
 _RUNTIMES = {XNNPACK: LITERT, TENSORFLOW_CPU: TENSORFLOW}  # of providers that are not ONNX Runtime's
 _ROUNDING = 1e-9  # a rest that is the start but for rounding is spread already
+_LEAST_KEPT = 0.5  # of a unit's seconds, where a run's start is longer than was thought
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +166,8 @@ class LatencyProfile:
         """Return the profile under which a run's start takes so long.
 
         What it takes less, the units of a whole model take more; in other precisions some of them are fp32.
+        What it takes more, they take less, but half of their seconds at least: a timed plan may have
+        corrected them under a much shorter start.
         """
         less_s = self.start_s - start_s
         seconds: dict[Precision, dict[str, float]] = {precision: {} for precision in self.unattributed_s}
@@ -175,7 +178,7 @@ class LatencyProfile:
         for precision, own in seconds.items():
             own_s, others_s = sum(own.values()), sum(s for unit, s in fp32.items() if unit not in own)
             rest_s = less_s * (1 - others_s / fp32_s) if fp32_s > 0 else less_s
-            factors[precision] = 1 + rest_s / own_s if own_s > 0 else 1.0
+            factors[precision] = max(_LEAST_KEPT, 1 + rest_s / own_s) if own_s > 0 else 1.0
         return replace(
             self,
             units=tuple(replace(row, seconds=row.seconds * factors[row.precision]) for row in self.units),

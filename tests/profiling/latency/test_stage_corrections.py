@@ -168,6 +168,18 @@ def test_a_start_is_at_most_half_of_a_plan(profile, timing):
     assert sum(row.seconds for row in refined.units) > 0
 
 
+def test_nothing_is_negative_behind_a_plan_that_took_much_less(profile, timing):
+    """Its start is at most half of it, and that of the next plan longer than what it left of some units."""
+    long = replace(profile, start_s=profile.wall_s[Precision.FP32] / 2)
+    uncut = replace(timing, stages=())
+    quick = replace(uncut, plan=replace(uncut.plan, wall_s=uncut.plan.wall_s / 50))
+    behind = apply_corrections(apply_corrections(long, quick, long), uncut, long)
+    assert all(row.seconds >= 0 for row in behind.units)
+    assert sum(inside_of(behind, timing)) + behind.start_s == pytest.approx(
+        whole_of(profile, timing), rel=1e-6
+    )
+
+
 def test_what_a_whole_model_takes_does_not_depend_on_a_start(profile):
     spread = profile.spread_rest()
     for start_s in (0.0, spread.start_s / 2, spread.start_s):
