@@ -170,7 +170,7 @@ class LatencyProfile:
         corrected them under a much shorter start.
         """
         less_s = self.start_s - start_s
-        seconds: dict[Precision, dict[str, float]] = {precision: {} for precision in self.unattributed_s}
+        seconds: dict[Precision, dict[str, float]] = {}
         for row in self.units:
             seconds.setdefault(row.precision, {})[row.unit] = row.seconds
         fp32 = seconds.get(Precision.FP32, {})
