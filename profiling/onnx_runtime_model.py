@@ -19,7 +19,7 @@ from profiling.latency.measure_latency import (
     time_plan,
     variants_of,
 )
-from profiling.latency.plan_corrections import PlanTiming
+from profiling.latency.plan_timing import PlanTiming
 from profiling.latency.write_bundle import write_bundle
 from profiling.noise.choose_ranges import calibrate_choosing
 from profiling.noise.measure_noise import measure_noise

@@ -8,7 +8,7 @@ from profiling.arrays import Feeds
 from profiling.graph.compressed_weights import CompressedUnit
 from profiling.graph.operator_graph import OperatorGraph
 from profiling.latency.measure_latency import BuiltPlan, Setup
-from profiling.latency.plan_corrections import PlanTiming
+from profiling.latency.plan_timing import PlanTiming
 from profiling.noise.noise_sources import NoiseSources
 from profiling.on_device.create_session import Optimization
 from profiling.on_device.measurement_order import MeasurementPlan

@@ -22,7 +22,7 @@ from planner.refinement.loop_state import MOST_ROUNDS
 from planner.refinement.measured_scenario import MeasuredScenario
 from planner.refinement.ties import COARSEST
 from planner.solver.result import SolveStatus
-from profiling.latency.plan_corrections import PlanTiming
+from profiling.latency.plan_timing import PlanTiming
 from profiling.progress import Progress
 from profiling.records.profile import LatencyProfile
 

@@ -16,7 +16,8 @@ from planner.refinement.measured_scenario import MeasuredScenario
 from planner.refinement.planning_problem import PlanningProblem
 from planner.refinement.ties import is_tied_with, measured_part, resolution_of, simplest_of, simplified
 from planner.solver.heuristics.simpler_plan import count_changes
-from profiling.latency.plan_corrections import PlanTiming, apply_corrections
+from profiling.latency.plan_corrections import apply_corrections
+from profiling.latency.plan_timing import PlanTiming
 from profiling.precision import Precision
 from profiling.progress import Progress, silent
 from profiling.records.profile import LatencyProfile

@@ -15,7 +15,7 @@ from planner.refinement.measured_models import (
     search_noise_limits,
 )
 from planner.refinement.ties import is_tied_with, measured_part, resolution_of
-from profiling.latency.plan_corrections import PlanTiming
+from profiling.latency.plan_timing import PlanTiming
 from profiling.progress import Progress
 
 

@@ -11,7 +11,7 @@ from planner.problem.placement_problem import Choice
 from planner.refinement.measured_models import JointSearchResult
 from planner.refinement.noise_limit_search import SearchResult, SearchState
 from planner.refinement.planning_problem import PlanningProblem
-from profiling.latency.plan_corrections import PlanTiming
+from profiling.latency.plan_timing import PlanTiming
 from profiling.noise.noise_power import UNBOUNDED
 from profiling.records.profile import LatencyProfile
 

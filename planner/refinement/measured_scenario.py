@@ -30,7 +30,7 @@ from planner.scenario.schema import Scenario
 from planner.solver.solver_options import SolverOptions
 from planner.verification.measure_errors import measure_errors
 from planner.verification.noisy_costs import noisy_costs_of
-from profiling.latency.plan_corrections import PlanTiming
+from profiling.latency.plan_timing import PlanTiming
 from profiling.progress import Progress, silent
 from profiling.quantization.qdq_model import Scheme
 from profiling.records.profile import FORMAT as PROFILE_FORMAT

@@ -16,7 +16,7 @@ from planner.plan.configuration import Configuration
 from planner.refinement.time_in_place import time_in_place
 from planner.scenario.device_schema import DeviceSpec
 from planner.scenario.schema import Scenario
-from profiling.latency.plan_corrections import PlanTiming
+from profiling.latency.plan_timing import PlanTiming
 from profiling.on_device.kernels import KernelTimes
 from profiling.on_device.processor import cpu_description
 from profiling.records.cache import EntryKind, cached, content_hash, entry_path

@@ -11,7 +11,7 @@ from planner.plan.configuration import Configuration
 from planner.scenario.device_schema import DeviceSpec
 from planner.verification.stage_chain import handed_over
 from profiling.latency.measure_latency import BuiltPlan
-from profiling.latency.plan_corrections import PlanTiming, StageTime
+from profiling.latency.plan_timing import PlanTiming, StageTime
 from profiling.precision import Precision
 from profiling.runtime.open_session import Runtime
 from profiling.several_runtimes.block_graph import BlockGraph, RuntimePart

@@ -18,7 +18,7 @@ from profiling.graph.operator_graph import OperatorGraph
 from profiling.graph.unit_graph import ModelGraph
 from profiling.latency.kernel_tags import tag_model
 from profiling.latency.measured_mixes import by_precision, mixes_of, planned_switches, planned_units
-from profiling.latency.plan_corrections import PlanTiming, StageTime
+from profiling.latency.plan_timing import PlanTiming, StageTime
 from profiling.latency.stage_cuts import designed_stages, stage_models
 from profiling.on_device.measured_record import Timed
 from profiling.on_device.measurement_order import (

@@ -14,7 +14,7 @@ from profiling.graph.compressed_weights import UncompressedWeights
 from profiling.graph.operator_graph import OperatorGraph
 from profiling.graph.unit_graph import ModelGraph
 from profiling.latency.measure_latency import BuiltPlan, Setup
-from profiling.latency.plan_corrections import PlanTiming
+from profiling.latency.plan_timing import PlanTiming
 from profiling.litert.planning.litert_model import LitertRuntimeModel
 from profiling.litert.planning.ranges_file import load_ranges
 from profiling.litert.unit_graph import LitertGraph

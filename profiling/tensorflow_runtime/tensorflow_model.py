@@ -11,7 +11,7 @@ from profiling.errors import ProfileError
 from profiling.graph.compressed_weights import UncompressedWeights
 from profiling.latency.measure_latency import BuiltPlan, Setup
 from profiling.latency.measured_mixes import planned_switches, planned_units
-from profiling.latency.plan_corrections import PlanTiming, StageTime
+from profiling.latency.plan_timing import PlanTiming, StageTime
 from profiling.noise.noise_sources import NoiseSources
 from profiling.on_device.clock.run_clock import CPU, WALL, RunTime
 from profiling.on_device.create_session import Optimization

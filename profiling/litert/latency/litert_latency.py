@@ -9,7 +9,7 @@ from profiling.arrays import Feeds
 from profiling.graph.any_model import Stage
 from profiling.latency.measure_latency import BuiltPlan, Setup, stage_times
 from profiling.latency.measured_mixes import by_precision, mixes_of, planned_switches, planned_units
-from profiling.latency.plan_corrections import PlanTiming
+from profiling.latency.plan_timing import PlanTiming
 from profiling.litert.calibration import Ranges
 from profiling.litert.interpreter import OpenedStage
 from profiling.litert.latency.litert_variants import InMemory, VariantModels, timed_groups, tiny_model

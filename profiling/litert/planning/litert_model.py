@@ -10,7 +10,7 @@ from profiling.errors import ProfileError
 from profiling.graph.compressed_weights import UncompressedWeights
 from profiling.graph.operator_graph import Unit
 from profiling.latency.measure_latency import BuiltPlan, Setup
-from profiling.latency.plan_corrections import PlanTiming
+from profiling.latency.plan_timing import PlanTiming
 from profiling.litert.calibration import calibrate_litert
 from profiling.litert.latency.litert_latency import (
     litert_measurement_plan,

@@ -21,7 +21,7 @@ from planner.refinement.ties import (
 )
 from planner.solver.result import SolveStatus, replace_choice
 from planner.solver.solve import solve
-from profiling.latency.plan_corrections import PlanTiming
+from profiling.latency.plan_timing import PlanTiming
 from profiling.on_device.kernels import KernelTimes
 from profiling.on_device.measured_record import Timed
 

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from profiling.latency import measure_latency as measure_module
 from profiling.latency.measure_latency import BuiltPlan, Setup, measure_latency, time_plan
-from profiling.latency.plan_corrections import PlanTiming, StageTime, apply_corrections
+from profiling.latency.plan_corrections import apply_corrections
+from profiling.latency.plan_timing import PlanTiming, StageTime
 from profiling.latency.stage_cuts import stage_models
 from profiling.on_device.conversion_costs import conversions_of
 from profiling.on_device.cost_fits import measured_cuts

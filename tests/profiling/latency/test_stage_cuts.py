@@ -6,7 +6,8 @@ import pytest
 
 from planner.verification.stage_chain import Chain, same_bits
 from profiling.latency.measure_latency import BuiltPlan, Setup, measure_latency, time_plan
-from profiling.latency.plan_corrections import StageTime, apply_corrections
+from profiling.latency.plan_corrections import apply_corrections
+from profiling.latency.plan_timing import StageTime
 from profiling.latency.stage_cuts import designed_stages, stage_models
 from profiling.on_device.create_session import Optimization
 from profiling.precision import Precision
