@@ -12,6 +12,8 @@ from profiling.on_device.measured_record import stage_overheads
 from profiling.on_device.measuring_flow import measure, wire_costs
 from profiling.on_device.onnx_runtime_bundle import BundleSessions
 from profiling.on_device.robust_statistics import are_contended, are_noisy, relative_iqr
+from profiling.on_device.timing.interleaved_sessions import InterleavedTimer
+from profiling.on_device.variant_times import time_variants
 from profiling.precision import Precision
 from profiling.runtime.open_session import Runtime
 
@@ -87,6 +89,28 @@ def test_wires_have_a_line_for_each_side(bundle):
     rows = wire_costs(plan, BundleSessions(bundle, plan), clock_of(1), 1e-6)
     assert {(row.wire, row.side) for row in rows} == {(wire, side) for wire, side, _ in plan.wires}
     assert all(row.start_s >= 0 and row.element_s >= 0 for row in rows)
+
+
+def test_stages_of_each_precision_are_timed_in_turn_with_the_fp32_model(bundle):
+    """Between runs of a whole model of their own precision they take less than verification will find."""
+    plan = read_measurement_plan(bundle)
+    opened = []
+
+    class Watched(BundleSessions):
+        def plain(self, variant):
+            opened.append(variant)
+            return super().plain(variant)
+
+    variants = time_variants(
+        plan,
+        BundleSessions(bundle, plan),
+        InterleavedTimer(BundleSessions(bundle, plan).plain(0), read_feeds(bundle), ROUNDS, clock_of(1)),
+        read_feeds(bundle),
+        lambda *args: None,
+    )
+    overheads = stage_overheads(plan, Watched(bundle, plan), variants, read_feeds(bundle), lambda *args: None)
+    assert opened == [0]
+    assert [len(stages) for stages in overheads] == [len(plan.stages)] * len(plan.precisions)
 
 
 def test_without_stages_nothing_is_cut(bundle):
