@@ -217,8 +217,9 @@ class Measured(Metrics, frozen=True, kw_only=True):
     """What running the exported stages on the evaluation data showed; ratios as in `Predicted`, all here.
 
     `stage_ratios_to_fp32` are of each stage, in running order; `chain_ratio_spread` is the least and the
-    greatest `chain_ratio_to_fp32` of several sessions; `stage_percentiles` says how the runs of each stage
-    spread, None where a runtime tells medians alone; all are empty in plans of older versions.
+    greatest `chain_ratio_to_fp32` of several sessions, and `chain_ratio_interval` the interval of 95 % of
+    their median, which of fewer than six sessions is the spread; `stage_percentiles` says how the runs of
+    each stage spread, None where a runtime tells medians alone; all are empty in plans of older versions.
     `samples_note` is what the reader of the evaluation data says of itself, such as that they are made up;
     `class_names` are those of the evaluation data, where labels are names.
     """
@@ -227,6 +228,7 @@ class Measured(Metrics, frozen=True, kw_only=True):
     chain_ratio_to_fp32: float
     stage_ratios_to_fp32: tuple[float, ...] = ()
     chain_ratio_spread: tuple[float, ...] = ()
+    chain_ratio_interval: tuple[float, ...] = ()
     stage_percentiles: tuple[StagePercentiles | None, ...] = ()
     samples_note: str = ""
     class_names: tuple[str, ...] = ()
@@ -384,7 +386,8 @@ class CostDoubt(Record, frozen=True, kw_only=True):
     predicted, measured
         Seconds of all stages over the fp32 model's.
     low, high
-        The least and the greatest that was measured.
+        The ends of the interval of 95 % of the median that was measured; in plans of older versions, the
+        least and the greatest.
     difference
         `measured` / `predicted` - 1.
     """

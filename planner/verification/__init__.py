@@ -9,6 +9,7 @@ cost_doubt: whether the built stages take the time that was predicted for them
 error_budgets: which error budgets a plan keeps, as measured and with a margin for few samples
 integer_kernels: how many kernels compute on integers once the runtime has optimized the models
 measure_errors: runs a plan and the fp32 model on samples: errors, accuracy and noise
+median_interval: within which of some values the median of all such values lies
 noise_bootstrap: where the noise of all such samples may lie, by drawing the measured ones again and again
 noisy_costs: whether runs that costs were measured with spread too far
 sample_size: budgets that the samples are too few to show, and how many would do

@@ -21,10 +21,8 @@ def cost_doubt_of(plan: Plan, scenario: Scenario, measured: Measured) -> CostDou
     if plan.predicted is None or not all(_is_timed_here(scenario, name) for name in devices):
         return None
     predicted, found = plan.predicted.chain_ratio_to_fp32, measured.chain_ratio_to_fp32
-    low, high = (
-        min(measured.chain_ratio_spread, default=found),
-        max(measured.chain_ratio_spread, default=found),
-    )
+    shown = measured.chain_ratio_interval or measured.chain_ratio_spread
+    low, high = min(shown, default=found), max(shown, default=found)
     if low <= predicted <= high or not predicted or abs(found / predicted - 1) <= _LEAST:
         return None
     return CostDoubt(
@@ -46,7 +44,7 @@ def cost_doubt_text(doubt: CostDoubt) -> str:
     """Return in one sentence why a plan's costs are in doubt, and what helps."""
     return (
         f"costs are in doubt: the built stages take {difference_text(doubt)} than predicted (time / fp32 "
-        f"{doubt.measured:.3f}, in several sessions {doubt.low:.3f} to {doubt.high:.3f}, predicted "
+        f"{doubt.measured:.3f}, by several sessions {doubt.low:.3f} to {doubt.high:.3f}, predicted "
         f"{doubt.predicted:.3f}); if `plan verify` measures the same again, the stages take another time "
         "together than their units were seen to, and the measured one holds; if not, plan again on a machine "
         "that does nothing else, with more profiling.rounds"

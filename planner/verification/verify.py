@@ -15,6 +15,7 @@ from planner.plan.plan_record import Measured, StagePercentiles
 from planner.user_objects import Metric
 from planner.verification.chain_check import check_chain
 from planner.verification.measure_errors import measure_errors
+from planner.verification.median_interval import median_interval
 from planner.verification.stage_chain import handed_over
 from planner.verification.stage_times import StageRatios, percentiles_of, ratios_to_whole
 from profiling.arrays import Feeds
@@ -58,6 +59,7 @@ def verify(
         chain_ratio_to_fp32=ratios.chain,
         stage_ratios_to_fp32=ratios.stages,
         chain_ratio_spread=ratios.chain_spread,
+        chain_ratio_interval=ratios.chain_interval,
         stage_percentiles=ratios.percentiles,
         samples_note=data.note,
         class_names=data.class_names,
@@ -95,14 +97,15 @@ def _ratios(
 class LatencyRatios:
     """Seconds over the fp32 model's, timed in turn: of the whole mixed model, of all stages, and of each.
 
-    `chain_spread` is the least and the greatest of all stages over the sessions; `percentiles` says how the
-    runs of each stage spread.
+    `chain_spread` is the least and the greatest of all stages over the sessions, `chain_interval` that of
+    their median; `percentiles` says how the runs of each stage spread.
     """
 
     whole: float
     chain: float
     stages: tuple[float, ...]
     chain_spread: tuple[float, float]
+    chain_interval: tuple[float, float]
     percentiles: tuple[StagePercentiles | None, ...]
 
 
@@ -162,5 +165,6 @@ def latency_ratios(target: VerificationTarget, feeds: Feeds, runtime: Runtime) -
         float(np.median(sums)),
         tuple(np.median(stages, axis=0).tolist()),
         (float(min(spread)), float(max(spread))),
+        median_interval([float(ratio) for ratio in spread]),
         tuple(percentiles_of(runs) for runs in zip(*(session.chain for session in sessions), strict=True)),
     )

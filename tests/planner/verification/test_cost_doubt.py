@@ -41,6 +41,17 @@ def test_differences_within_what_timing_shows_are_no_doubt(predicted, measured, 
     assert doubt_of(predicted, measured, *spread) is None
 
 
+def test_one_slow_session_of_many_hides_no_doubt():
+    """The least and the greatest of many sessions hold the prediction, their median is certain."""
+    many = msgspec.structs.replace(
+        MEASURED, chain_ratio_to_fp32=1.0, chain_ratio_spread=(0.7, 1.2), chain_ratio_interval=(0.99, 1.01)
+    )
+    plan = made_plan(predicted=msgspec.structs.replace(PREDICTED, chain_ratio_to_fp32=0.8))
+    doubt = cost_doubt_of(plan, HERE, many)
+    assert doubt is not None
+    assert (doubt.low, doubt.high) == (0.99, 1.01)
+
+
 @pytest.mark.parametrize("change", [{"profile": "other.json"}, {"threads": 3, "profile": "measure"}])
 def test_seconds_of_other_machines_or_settings_are_not_judged_by_those_of_this_one(change):
     camera = SCENARIO["devices"][0]

@@ -60,7 +60,7 @@ def test_of_a_chains_sessions_those_count_with_which_nothing_interfered(monkeypa
     monkeypatch.setattr(verify, "_ratios", ratios)
     found = verify.latency_ratios(Cut(), {}, Runtime())
     assert (found.whole, found.chain, found.stages) == (2.0, 2.0, (1.0, 1.0))
-    assert found.chain_spread == (1.0, 3.0)
+    assert found.chain_spread == found.chain_interval == (1.0, 3.0)
 
 
 @pytest.mark.parametrize(
