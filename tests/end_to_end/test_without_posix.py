@@ -51,6 +51,7 @@ def call(place: Path, *arguments: object) -> subprocess.CompletedProcess:
     environment = os.environ | {
         "PYTHONPATH": os.pathsep.join([str(place), str(ROOT)]),
         "XDG_CACHE_HOME": str(place / "cache"),
+        "TMPDIR": str(place),  # what these processes see of cores says nothing to others
     }
     return subprocess.run(
         [*_CALL, *map(str, arguments)],

@@ -80,7 +80,7 @@ def test_what_is_no_file_of_this_user_is_not_opened(tmp_path, history):
     filled(history, 1.0, 1.0, 1.0)
     (tmp_path / "link.json").symlink_to(tmp_path / "cores.json")
     os.mkfifo(tmp_path / "pipe.json")
-    (tmp_path / "large.json").write_text('{"probes": [1.0, 1.0, 1.0]}' + " " * (1 << 16))
+    (tmp_path / "large.json").write_text('{"probes": [1.0, 1.0, 1.0]}' + " " * (1 << 17))
     for name in ("link", "pipe", "large"):
         assert CoreHistory(tmp_path / f"{name}.json", "probes").alone() is None
 
@@ -88,9 +88,32 @@ def test_what_is_no_file_of_this_user_is_not_opened(tmp_path, history):
 def test_no_link_is_followed_that_someone_put_in_the_way(tmp_path, history):
     target = tmp_path / "precious"
     target.write_text("kept")
-    (tmp_path / f"cores.json.{os.getpid()}").symlink_to(target)
+    (tmp_path / "cores.json").symlink_to(target)
     filled(history, 1.0, 1.0, 1.0)
     assert target.read_text() == "kept"
+    assert history.alone() == 1.0
+
+
+def test_what_a_process_left_that_was_killed_stops_no_other(tmp_path, history):
+    (tmp_path / f"cores.json.{os.getpid()}").write_text("half a fi")
+    assert filled(history, 1.0, 1.0, 1.0).alone() == 1.0
+
+
+def test_those_probes_are_remembered_that_were_used_last(tmp_path):
+    many = [CoreHistory(tmp_path / "cores.json", str(number)) for number in range(30)]
+    for one in many:
+        filled(one, 1.0, 1.0, 1.0)
+        filled(many[0], 1.0)
+    assert many[0].alone() == many[-1].alone() == 1.0
+    assert many[1].alone() is None
+
+
+def test_where_no_one_may_see_the_cores_there_is_a_history(monkeypatch):
+    def refuse(*_: object) -> None:
+        raise PermissionError
+
+    monkeypatch.setattr(os, "sched_getaffinity", refuse, raising=False)
+    history_of_user().alone()
 
 
 def test_where_nothing_can_be_written_nothing_is_known(tmp_path):
