@@ -61,12 +61,12 @@ def ratios_to_whole(
     whole = open_stage(source, runtime)
     sessions = [open_stage(model, runtime) for model in stages]
     rounds = rounds_for(partial(whole.run, None, dict(feeds)), 0, runtime.clock)
-    found = time_chain([whole] * len(sessions), sessions, feeds, rounds, runtime.clock, given)
+    found = time_chain(whole, sessions, feeds, rounds, runtime.clock, given)
     return [
         StageRatios(
-            median_ratio(one.seconds, one.whole_s),
-            tuple(float(seconds / np.median(one.whole_s)) for seconds in one.seconds),
-            float(np.median(one.whole_s)),
+            median_ratio(one.seconds, one.reference_s),
+            tuple(float(seconds / np.median(one.reference_s)) for seconds in one.seconds),
+            float(np.median(one.reference_s)),
             found.interference,
         )
         for one in found.stages

@@ -251,10 +251,9 @@ def _stage_ratios(
         whole = open_session(fp32, runtime)
         stages = [open_session(model, runtime) for _, model in plan.stages]
         rounds = rounds_for(partial(whole.run, None, dict(feeds)), rounds, runtime.clock)
-        wholes = [whole] * len(stages)
-        sessions.append(time_chain(wholes, stages, feeds, rounds, runtime.clock, plan.handed_over))
+        sessions.append(time_chain(whole, stages, feeds, rounds, runtime.clock, plan.handed_over))
         ratios = [runs.ratios for runs in calmest(sessions)]
-        del whole, wholes, stages  # models may be large
+        del whole, stages  # models may be large
     return ratios
 
 

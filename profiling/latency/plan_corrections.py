@@ -27,7 +27,7 @@ def apply_corrections(
     """
     scale = profile.wall_s[Precision.FP32] / timing.fp32_s
     expected = (uncorrected or profile).spread_rest()  # as the solver takes it
-    start_s = start_seconds(expected, timing, scale)
+    start_s = start_seconds(expected, timing, scale, profile.start_s)
     profile = profile.spread_rest().with_start(start_s)
     costs = plan_costs(expected, timing, scale, start_s)
     costs = fitted_to_stages(timing, costs, scale, start_s)

@@ -49,17 +49,23 @@ def _cut_stages(timing: PlanTiming, costs: PlanCosts, scale: float) -> list[_Cut
     ]
 
 
-def start_seconds(expected: LatencyProfile, timing: PlanTiming, scale: float) -> float:
+def start_seconds(expected: LatencyProfile, timing: PlanTiming, scale: float, known_s: float) -> float:
     """Return what a run's start takes, at most as in the profile: each stage has one, the whole model one.
 
     It is at most half of what the plan takes. Stages show that it is shorter where they took less than a
     standard error below what they can with it; those that only convert have no part in the whole model.
+
+    Parameters
+    ----------
+    known_s
+        What plans that were timed before showed, which holds where the stages show nothing.
     """
-    start_s = min(expected.start_s, timing.plan.wall_s * scale / 2)
+    most_s = timing.plan.wall_s * scale / 2
+    start_s = min(expected.start_s, most_s)
     costs = plan_costs(expected, timing, scale, start_s)
     stages = _cut_stages(timing, costs, scale)
     if not stages[1:] or not all(stage.units for stage in timing.stages):
-        return start_s
+        return min(known_s, most_s)
     error_s = timing.standard_error * sum(stage.seconds for stage in stages)
     shorter_s = -sum(stage.slack_s(start_s) for stage in stages) - error_s
     # What a start takes less, the units of the whole model take more.

@@ -89,4 +89,4 @@ def chain_runs(
         0 for as many as the whole's seconds ask for.
     """
     count = rounds_for(session_runner(whole, feeds), rounds, clock)
-    return time_chain([whole] * len(stages), stages, feeds, count, clock, handed_over)
+    return time_chain(whole, stages, feeds, count, clock, handed_over)

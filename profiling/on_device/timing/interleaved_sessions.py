@@ -1,4 +1,4 @@
-"""Seconds of sessions in turn with what they are compared with: the fp32 model, or the whole of stages."""
+"""Seconds of sessions in turn with what they are compared with."""
 
 from __future__ import annotations
 
@@ -86,15 +86,15 @@ class InterleavedTimer:
 
 @dataclass(frozen=True)
 class StageRuns:
-    """Seconds of a stage, and of the whole model that it is compared with, in each round."""
+    """Seconds of a stage, and of what it is compared with, in each round."""
 
     seconds: Sequence[float]
-    whole_s: Sequence[float]
+    reference_s: Sequence[float]
 
 
 @dataclass(frozen=True)
 class ChainRuns:
-    """Runs of stages, one after another, and of the whole models that they are compared with.
+    """Runs of stages, one after another, and of the model that they are compared with.
 
     Parameters
     ----------
@@ -109,41 +109,35 @@ class ChainRuns:
 
     @property
     def ratios(self) -> list[float]:
-        """Seconds of each stage over those of its whole model: the median over the rounds."""
-        return [median_ratio(own.seconds, own.whole_s) for own in self.stages]
+        """Seconds of each stage over those of that model: the median over the rounds."""
+        return [median_ratio(own.seconds, own.reference_s) for own in self.stages]
 
 
 def time_chain(
-    wholes: Sequence[Session],
+    reference: Session,
     stages: Sequence[Session],
     feeds: Feeds,
     rounds: int,
     clock: RunClock,
     handed_over: Feeds | None = None,
 ) -> ChainRuns:
-    """Return the runs of stages and of whole models, one after another in every round.
+    """Return the runs of a whole model and of stages, one after another in every round.
 
     Parameters
     ----------
-    wholes
-        The whole model that each stage is compared with.
+    reference
+        The whole model that stages are compared with.
     stages
         In running order: each reads inputs of the model and outputs of stages before it.
     handed_over
         What stages read besides.
     """
     values = {**feeds, **(handed_over or {})}
-    references = list({id(whole): whole for whole in wholes}.values())
-    calls = [session_runner(whole, feeds) for whole in references]
+    calls = [session_runner(reference, feeds)]
     for stage in stages:
         stage_feeds = {end.name: values[end.name] for end in stage.get_inputs()}
         calls.append(session_runner(stage, stage_feeds))
         values.update(zip([end.name for end in stage.get_outputs()], stage.run(None, stage_feeds)))
     found = run_interleaved(dict(enumerate(calls)), rounds, clock)
-    seconds = {number: [run.seconds for run in found.of(number)] for number in range(len(calls))}
-    place = {id(whole): number for number, whole in enumerate(references)}
-    runs = [
-        StageRuns(seconds[number], seconds[place[id(whole)]])
-        for number, whole in enumerate(wholes, start=len(references))
-    ]
-    return ChainRuns(runs, found.interference)
+    reference_s, *stages_s = ([run.seconds for run in found.of(number)] for number in range(len(calls)))
+    return ChainRuns([StageRuns(seconds, reference_s) for seconds in stages_s], found.interference)

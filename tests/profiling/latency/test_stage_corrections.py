@@ -162,6 +162,14 @@ def test_a_start_is_shorter_where_stages_say_so_for_certain(profile, timing):
     assert apply_corrections(profile, converting).start_s == profile.start_s
 
 
+def test_a_start_that_stages_showed_stays_behind_a_plan_without_cuts(profile, timing):
+    showed = apply_corrections(profile, with_stages(profile, timing, [0.97] * STAGES))
+    behind = apply_corrections(showed, replace(timing, stages=()), profile)
+    assert behind.start_s == pytest.approx(showed.start_s)
+    assert behind.start_s < profile.start_s
+    assert sum(inside_of(behind, timing)) + behind.start_s == pytest.approx(whole_of(profile, timing))
+
+
 def test_a_start_is_at_most_half_of_a_plan(profile, timing):
     long = replace(profile, start_s=10 * profile.wall_s[Precision.FP32])
     refined = apply_corrections(long, replace(timing, stages=()))
@@ -209,14 +217,14 @@ def test_stages_are_compared_with_the_fp32_model(digits, plan, monkeypatch):
         opened[id(session)] = session, model
         return session
 
-    def time_chain(wholes, *others):
-        compared.extend(opened[id(whole)][1] for whole in wholes)
-        return honest_chain(wholes, *others)
+    def time_chain(reference, *others):
+        compared.append(opened[id(reference)][1])
+        return honest_chain(reference, *others)
 
     monkeypatch.setattr(measure_module, "open_session", open_session)
     monkeypatch.setattr(measure_module, "time_chain", time_chain)
     timing = time_plan(digits.graph, plan, digits.samples[0], Runtime(), rounds=3)
-    assert len(compared) >= STAGES
+    assert compared
     assert all(model is digits.graph.model for model in compared)
     assert timing.chain_ratio_to_fp32 == pytest.approx(
         sum(stage.seconds for stage in timing.stages) / timing.fp32_s
