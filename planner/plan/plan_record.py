@@ -218,7 +218,7 @@ class Measured(Metrics, frozen=True, kw_only=True):
 
     `stage_ratios_to_fp32` are of each stage, in running order; `chain_ratio_spread` is the least and the
     greatest `chain_ratio_to_fp32` of several sessions, and `chain_ratio_interval` the interval of 95 % of
-    their median, which of fewer than six sessions is the spread; `stage_percentiles` says how the runs of
+    their median, which of fewer than nine sessions is the spread; `stage_percentiles` says how the runs of
     each stage spread, None where a runtime tells medians alone; all are empty in plans of older versions.
     `samples_note` is what the reader of the evaluation data says of itself, such as that they are made up;
     `class_names` are those of the evaluation data, where labels are names.
@@ -379,7 +379,7 @@ class BudgetVerdict(Record, frozen=True, kw_only=True):
 
 
 class CostDoubt(Record, frozen=True, kw_only=True):
-    """The built stages took another time than predicted, by more than their timings differ among themselves.
+    """The built stages took another time than predicted, by more than their timings tell.
 
     Parameters
     ----------

@@ -11,8 +11,8 @@ def median_interval(values: Sequence[float]) -> tuple[float, float]:
     """Return the narrowest pair of order statistics, as far from either end, that holds the median in 95 %.
 
     So many of n values lie below the median as a fair coin shows heads in n throws (Conover, Practical
-    Nonparametric Statistics, 1999, 3.2). Of fewer than six values it is the least and the greatest, which
-    hold the median less often.
+    Nonparametric Statistics, 1999, 3.2). Of fewer than nine values it is the least and the greatest; of
+    fewer than six those hold the median less often.
 
     Raises
     ------

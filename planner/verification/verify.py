@@ -165,6 +165,6 @@ def latency_ratios(target: VerificationTarget, feeds: Feeds, runtime: Runtime) -
         float(np.median(sums)),
         tuple(np.median(stages, axis=0).tolist()),
         (float(min(spread)), float(max(spread))),
-        median_interval([float(ratio) for ratio in spread]),
+        median_interval(sums.tolist()) if len(sums) > 1 else (float(min(spread)), float(max(spread))),
         tuple(percentiles_of(runs) for runs in zip(*(session.chain for session in sessions), strict=True)),
     )

@@ -63,6 +63,21 @@ def test_of_a_chains_sessions_those_count_with_which_nothing_interfered(monkeypa
     assert found.chain_spread == found.chain_interval == (1.0, 3.0)
 
 
+def test_a_chain_with_one_session_that_counts_has_the_spread_of_all_as_its_interval(monkeypatch):
+    paces = iter([0.5, *[0.66 + 0.001 * number for number in range(20)]])
+
+    def ratios(target, models, feeds, runtime):
+        pace = next(paces) if models == target.stages else 0.5
+        interference = Interference.NONE if pace == 0.5 else Interference.SHARED_CORE
+        return [StageRatios(pace / len(models), (), 0.001, interference) for _ in models]
+
+    monkeypatch.setattr(verify, "_ratios", ratios)
+    found = verify.latency_ratios(Cut(), {}, Runtime())
+    assert found.chain == 0.5
+    assert found.chain_interval == found.chain_spread
+    assert found.chain_interval[0] == 0.5
+
+
 @pytest.mark.parametrize(
     ("fp32_s", "paces", "sessions"),
     [
