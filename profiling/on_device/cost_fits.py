@@ -14,6 +14,7 @@ from profiling.on_device.measurement_order import FP32, MeasurementPlan, SwitchT
 # On 120 made-up sets of stages the misses after so many rounds were at most 0.6 % above those after 120
 # rounds, and the same in the median; after ten, up to 2 %.
 _REWEIGHTED = 30
+_ROUNDING = 1e-9  # by which a rest that is a run's start may differ from it
 _LEAST_MISS_S = 1e-6  # smaller misses weigh alike: one that is hit exactly must not outweigh all others
 
 
@@ -29,6 +30,20 @@ class Line(NamedTuple):
 
 
 _ZERO = Line(0.0, 0.0)
+
+
+def rest_factor(wall_s: float, start_s: float, rest_s: float) -> float:
+    """Return how many times as long units take once they bear what no kernel accounts for, but a start.
+
+    Parameters
+    ----------
+    wall_s, start_s
+        Of a run of the model, and of any run.
+    rest_s
+        What no kernel accounts for, the start within it.
+    """
+    is_more = start_s * (1 + _ROUNDING) < rest_s < wall_s
+    return (wall_s - start_s) / (wall_s - rest_s) if is_more else 1.0
 
 
 def unit_costs(plan: MeasurementPlan, measured: Sequence[KernelTimes]) -> list[UnitRow]:

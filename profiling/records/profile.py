@@ -7,6 +7,7 @@ import msgspec
 
 from profiling.errors import ProfileError
 from profiling.on_device.clock.run_clock import WALL
+from profiling.on_device.cost_fits import rest_factor
 from profiling.on_device.measurement_order import FORMAT as FORMAT
 from profiling.on_device.measurement_order import XNNPACK
 from profiling.on_device.robust_statistics import median_error
@@ -17,7 +18,6 @@ from profiling.runtime_names import LITERT, ONNX_RUNTIME, TENSORFLOW
 TENSORFLOW_CPU = "CPU"  # the provider of a profile of TensorFlow
 
 _RUNTIMES = {XNNPACK: LITERT, TENSORFLOW_CPU: TENSORFLOW}  # of providers that are not ONNX Runtime's
-_ROUNDING = 1e-9  # a rest that is the start but for rounding is spread already
 _LEAST_KEPT = 0.5  # of a unit's seconds, where a run's start is longer than was thought
 
 
@@ -150,9 +150,8 @@ class LatencyProfile:
     def spread_rest(self) -> "LatencyProfile":
         """Return the profile with what nothing accounts for, but a run's start, spread over the units."""
         factor = {
-            precision: (self.wall_s[precision] - self.start_s) / (self.wall_s[precision] - rest)
+            precision: rest_factor(self.wall_s.get(precision, 0.0), self.start_s, rest)
             for precision, rest in self.unattributed_s.items()
-            if self.start_s * (1 + _ROUNDING) < rest < self.wall_s.get(precision, 0.0)
         }
         return replace(
             self,

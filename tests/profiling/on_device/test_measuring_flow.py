@@ -1,3 +1,4 @@
+import itertools
 from dataclasses import replace
 from pathlib import Path
 
@@ -5,14 +6,17 @@ import pytest
 
 from profiling.latency.measure_latency import Setup, measurement_plan, variants_of
 from profiling.latency.write_bundle import write_bundle
+from profiling.on_device import measured_record
 from profiling.on_device.clock.run_clock import CPU, clock_of
 from profiling.on_device.device_main import read_feeds, read_measurement_plan
+from profiling.on_device.kernels import Kernel, KernelTimes, Owner, OwnerKind
 from profiling.on_device.latency_record import LatencyRecord
-from profiling.on_device.measured_record import stage_overheads
+from profiling.on_device.measured_record import Timed, stage_overheads
 from profiling.on_device.measuring_flow import measure, wire_costs
 from profiling.on_device.onnx_runtime_bundle import BundleSessions
 from profiling.on_device.robust_statistics import are_contended, are_noisy, relative_iqr
-from profiling.on_device.timing.interleaved_sessions import InterleavedTimer
+from profiling.on_device.timing.interleaved_sessions import ChainRuns, InterleavedTimer, StageRuns
+from profiling.on_device.timing.session_interference import Interference
 from profiling.on_device.variant_times import time_variants
 from profiling.precision import Precision
 from profiling.runtime.open_session import Runtime
@@ -109,8 +113,47 @@ def test_stages_of_each_precision_are_timed_in_turn_with_the_fp32_model(bundle):
         lambda *args: None,
     )
     overheads = stage_overheads(plan, Watched(bundle, plan), variants, read_feeds(bundle), lambda *args: None)
-    assert opened == [0]
+    assert set(opened) == {0}
     assert [len(stages) for stages in overheads] == [len(plan.stages)] * len(plan.precisions)
+
+
+class Opens:
+    """Models of which nothing is run."""
+
+    def plain(self, variant):
+        return variant
+
+    def stage(self, variant, number):
+        return variant, number
+
+
+def test_sessions_of_stages_that_other_work_slowed_do_not_count(bundle, monkeypatch):
+    """It slows int8 kernels more than those of the fp32 model beside them."""
+    plan = replace(read_measurement_plan(bundle), rounds=12)
+    calm, shared = Interference.NONE, Interference.SHARED_CORE
+    taken = itertools.cycle([(2.0, calm), (9.0, shared), (3.0, calm), (8.0, shared), (4.0, calm)])
+
+    def time_chain(reference, stages, *others):
+        assert reference == 0
+        ratio, interference = next(taken)
+        return ChainRuns([StageRuns([ratio], [1.0]) for _ in stages], interference)
+
+    monkeypatch.setattr(measured_record, "time_chain", time_chain)
+    variant = Timed(0.5, KernelTimes(()))
+    overheads = stage_overheads(plan, Opens(), [variant] * len(plan.precisions), {}, lambda *args: None)
+    assert overheads == [[1.5] * len(plan.stages)] * len(plan.precisions)
+
+
+def test_what_no_kernel_accounts_for_is_in_units_and_not_in_cuts(bundle):
+    plan = read_measurement_plan(bundle)
+    units = range(len(plan.units))
+    owners = [Owner(OwnerKind.UNIT, unit) for unit in units]
+    kernels = KernelTimes(tuple(Kernel(owner.tag(0), "Conv", owner, 1.0) for owner in owners))
+    start_s, rest_s = 0.5, 2.0
+    variant = Timed(len(units) + start_s + rest_s, kernels, start_s=start_s)
+    longer = 1 + rest_s / len(units)
+    uncut_s = [start_s + len(stage) * longer for stage in plan.stages]
+    assert variant.overheads(plan, uncut_s) == pytest.approx([0.0] * len(plan.stages))
 
 
 def test_without_stages_nothing_is_cut(bundle):
