@@ -61,6 +61,8 @@ class Plan(msgspec.Struct):
     ----------
     pace
         Time of the all-int8 model, after the plan's was taken, over that in the profile.
+    shared_core
+        Whether something else computed on the core in all sessions of either.
     """
 
     int8: int
@@ -70,6 +72,7 @@ class Plan(msgspec.Struct):
     naive: float
     noise_measured: float
     noise_predicted: float
+    shared_core: bool
 
 
 def run_one(name: str, count: int) -> list[Plan]:
@@ -99,10 +102,10 @@ def run_one(name: str, count: int) -> list[Plan]:
             mix = graph.resolve_precisions(dict.fromkeys(int8, Precision.INT8))
             mixed = rebuild(graph, calibration.at(mix), prepared.ranges)
             # In pairs, as `plan` times models: a third one would leave colder caches to both.
-            own, int8_alone = (
-                take_turns([(graph.model, samples[0]), (model, samples[0])]).ratio(1, 0)
-                for model in (mixed, all_int8)
-            )
+            turns = [
+                take_turns([(graph.model, samples[0]), (model, samples[0])]) for model in (mixed, all_int8)
+            ]
+            own, int8_alone = (one.ratio(1, 0) for one in turns)
             chosen = [unit.index in mix for unit in graph.units]
             opened = open_session(mixed, runtime)
             plans.append(
@@ -114,6 +117,7 @@ def run_one(name: str, count: int) -> list[Plan]:
                     _naive(alone, chosen) / _naive(alone, [False] * len(chosen)),
                     noise_power((run_session(opened, feeds) for feeds in samples), exact),
                     fitted.law.predict(whole.cost(mix).noise_power),
+                    any(one.shared_core for one in turns),
                 )
             )
             print(f"{name}: {number + 1} of {count}", file=sys.stderr)
@@ -208,7 +212,7 @@ def table(found: dict[str, list[Plan]]) -> Table:
     """Return the errors of each model as a person reads them."""
     shown = Table(
         "model", "plans", "time: median error", "p90", "worst", "within 5 %", "naive: median error", "worst",
-        "int8 against the profile", "noise within 0.8..1.25", "lowest", "highest",
+        "int8 against the profile", "core shared", "noise within 0.8..1.25", "lowest", "highest",
     )  # fmt: skip
     for name, plans in found.items():
         ours = [abs(p.predicted / p.measured - 1) for p in plans]
@@ -225,6 +229,7 @@ def table(found: dict[str, list[Plan]]) -> Table:
             f"{statistics.median(naive):.1%}",
             f"{max(naive):.1%}",
             f"{min(p.pace for p in plans):.2f} to {max(p.pace for p in plans):.2f}",
+            f"{sum(p.shared_core for p in plans)} of {len(plans)}",
             f"{inside} of {len(noise)}",
             f"{min(noise, default=1):.2f}",
             f"{max(noise, default=1):.2f}",
@@ -275,7 +280,7 @@ def main() -> None:
             print(f"{name}: left out, see above", file=sys.stderr)
             continue
         found[name] = msgspec.json.decode(done.stdout, type=list[Plan])
-    console = Console(width=190)
+    console = Console(width=205)
     for name, plans in found.items():
         for plan in plans:
             console.print(name, plan, soft_wrap=True)

@@ -10,7 +10,7 @@ from profiling.arrays import Array, Feeds
 from profiling.graph.any_model import AnyModel
 from profiling.on_device.clock.run_clock import clock_of
 from profiling.on_device.timing.interleaved_rounds import Rounds, rounds_for, run_interleaved
-from profiling.on_device.timing.session_interference import are_calm_enough, calmest
+from profiling.on_device.timing.session_interference import Interference, are_calm_enough, calmest
 from profiling.runtime.open_session import Runtime
 from profiling.stage_session import open_stage
 
@@ -21,9 +21,13 @@ _PATIENCE_S = 8.0  # counts as measured before each session, so that it waits lo
 
 @dataclass(frozen=True)
 class Turns:
-    """Seconds of each session's rounds: [session, model, round]."""
+    """Seconds of each session's rounds: [session, model, round].
+
+    `shared_core` says that something else computed on the core in every session, so that those count.
+    """
 
     seconds: Array
+    shared_core: bool = False
 
     def of(self, model: int) -> float:
         """Return the seconds of a model."""
@@ -53,6 +57,10 @@ def take_turns(models: Sequence[tuple[AnyModel, Feeds]]) -> Turns:
         }
         clock.wait_for_core(_PATIENCE_S)
         found.append(run_interleaved(calls, rounds_for(calls[0], 0, clock), clock))
-    seconds = [[[run.seconds for run in one.of(key)] for key in one.kept] for one in calmest(found)]
+    counting = calmest(found)
+    seconds = [[[run.seconds for run in one.of(key)] for key in one.kept] for one in counting]
     fewest = min(len(runs[0]) for runs in seconds)
-    return Turns(np.asarray([[model[:fewest] for model in runs] for runs in seconds]))
+    return Turns(
+        np.asarray([[model[:fewest] for model in runs] for runs in seconds]),
+        counting[0].interference is Interference.SHARED_CORE,
+    )
