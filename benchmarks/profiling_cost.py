@@ -186,7 +186,8 @@ def main() -> None:
         table.add_row("profile, s", f"{cost.seconds:.1f} ({parts})", "<= 90 for resnet50")
     each = f"{naive.units} units x {naive.parts['per unit']:.1f}"
     table.add_row("layer by layer, s", f"{naive.seconds:.0f} ({each})", "")
-    table.add_row("ratio", f"{naive.seconds / first.seconds:.1f}", ">= 10")
+    slower_s = max(first.seconds, second.seconds)
+    table.add_row("ratio, to the slower", f"{naive.seconds / slower_s:.1f}", ">= 10")
     table.add_row("peak MiB", f"{first.peak_bytes / 2**20:.0f}", f"<= {limit / 2**20:.0f}")
     table.add_row("median unit difference of two profiles", f"{diff.median_change:.1%}", "<= 3 %")
     console = Console()
