@@ -53,9 +53,13 @@ def check_placement_names(scenario: Scenario, graph: OperatorGraph) -> None:
 def _named(placement: PlacementSpec, graph: OperatorGraph) -> Iterator[_Named]:
     units = [unit.name for unit in graph.units]
     parts = {
-        name: f"a tensor, which unit {unit.name!r} writes" for unit in graph.units for name in unit.outputs
+        name: f"a tensor, which unit {unit.name!r} writes: name the unit"
+        for unit in graph.units
+        for name in unit.outputs
     }
-    parts |= {name: f"a node of unit {unit.name!r}" for unit in graph.units for name in unit.nodes}
+    parts |= {
+        name: f"a node of unit {unit.name!r}: name the unit" for unit in graph.units for name in unit.nodes
+    }
     of_units = parts, UNITS_LISTED
     yield _Named("placement.pin", placement.pin, units, *of_units)
     yield _Named("placement.precision", placement.precision, units, *of_units)
@@ -63,7 +67,8 @@ def _named(placement: PlacementSpec, graph: OperatorGraph) -> Iterator[_Named]:
         yield _Named(f"placement.{key}", dict.fromkeys(chain(*groups), True), units, *of_units)
     tensors = list(graph.tensors)
     writing = {
-        unit.name: f"a unit, which writes {', '.join(map(repr, unit.outputs))}" for unit in graph.units
+        unit.name: f"a unit, which writes {', '.join(map(repr, unit.outputs))}: name the tensor"
+        for unit in graph.units
     }
     inputs = f"tensors are named as in the model, such as {', '.join(map(repr, graph.inputs))}"
     yield _Named("placement.private", dict.fromkeys(placement.private, True), tensors, writing, inputs)

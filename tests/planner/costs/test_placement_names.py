@@ -57,9 +57,9 @@ def test_what_is_named_but_not_taken_is_told(residual):
     with pytest.raises(ScenarioError) as found:
         check(residual.graph, pin={node: "camera"}, precision={tensor: "int8"}, private=[unit.name])
     assert str(found.value).split("; ") == [
-        f"placement.pin: {node!r} is a node of unit {unit.name!r}",
-        f"placement.precision: {tensor!r} is a tensor, which unit {unit.name!r} writes",
-        f"placement.private: {unit.name!r} is a unit, which writes {tensor!r}",
+        f"placement.pin: {node!r} is a node of unit {unit.name!r}: name the unit",
+        f"placement.precision: {tensor!r} is a tensor, which unit {unit.name!r} writes: name the unit",
+        f"placement.private: {unit.name!r} is a unit, which writes {tensor!r}: name the tensor",
     ]
     with pytest.raises(ScenarioError, match="tensors are named as in the model, such as 'x'$"):
         check(residual.graph, private=["qqqq"])
