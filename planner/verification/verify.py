@@ -160,11 +160,12 @@ def latency_ratios(target: VerificationTarget, feeds: Feeds, runtime: Runtime) -
     stages = np.asarray([[stage.middle for stage in session.chain] for session in sessions])
     sums = stages.sum(axis=1)
     spread = sums if len(sums) > 1 else [session.middle for session in taken]
+    ends = float(min(spread)), float(max(spread))
     return LatencyRatios(
         float(np.median([session.whole.middle for session in sessions])),
         float(np.median(sums)),
         tuple(np.median(stages, axis=0).tolist()),
-        (float(min(spread)), float(max(spread))),
-        median_interval(sums.tolist()) if len(sums) > 1 else (float(min(spread)), float(max(spread))),
+        ends,
+        median_interval(sums.tolist()) if len(sums) > 1 else ends,
         tuple(percentiles_of(runs) for runs in zip(*(session.chain for session in sessions), strict=True)),
     )
