@@ -32,7 +32,7 @@ _CLIENT_RECORD = "client.json"
 _CODE = ServingCode(
     {
         "planner.hosts.on_device": None,
-        "planner.hosts.on_host": ("host_manifest", "messages", "network", "own_keys"),
+        "planner.hosts.on_host": ("engine_calls", "host_manifest", "messages", "network", "own_keys"),
     },
     SERVER,
 )

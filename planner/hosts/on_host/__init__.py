@@ -2,6 +2,7 @@
 
 admission: at the source, which requests are on their way and which wait
 clock_offsets: how far the clocks of neighbours are apart, from small messages there and back
+engine_calls: which threads are inside the engine, so that a process does not end under them
 event_log: what happened to requests, kept until it is told
 event_teller: tells it towards who asked, behind all else
 host: takes tensors, runs stages, hands results on; every request ends

@@ -25,6 +25,7 @@ from typing import Any
 
 import zenoh
 
+from planner.hosts.on_host.engine_calls import EngineCalls
 from planner.hosts.on_host.messages import ACCEPTED, DEPLOYMENT, EVENTS, ROOT
 from planner.hosts.on_host.own_keys import check_own_keys, handed_over
 
@@ -63,8 +64,8 @@ class Reply:
 class Incoming:
     """A message that came in; it is answered once, now or later."""
 
-    def __init__(self, query: Any, sender: str, kind: str) -> None:
-        self._query, self.sender, self.kind = query, sender, kind
+    def __init__(self, query: Any, sender: str, kind: str, calls: EngineCalls) -> None:
+        self._query, self.sender, self.kind, self._calls = query, sender, kind, calls
         self.header = b"" if query.attachment is None else query.attachment.to_bytes()
         self.payload = b"" if query.payload is None else query.payload.to_bytes()
 
@@ -84,12 +85,13 @@ class Incoming:
         query, self._query = self._query, None
         if query is None:
             return
-        try:
-            reply(query)
-        except zenoh.ZError:  # the sender has gone, and asks again if it comes back
-            pass
-        finally:
-            query.drop()
+        with self._calls.entered():
+            try:
+                reply(query)
+            except zenoh.ZError:  # the sender has gone, and asks again if it comes back
+                pass
+            finally:
+                query.drop()
 
 
 class Network:
@@ -125,6 +127,7 @@ class Network:
         is_encrypted = "tls" in json.loads(opened.get_json("transport/link/protocols") or "[]")
         self.message_bytes = _MESSAGE_BYTES + (_ENCRYPTED_BYTES if is_encrypted else 0)
         self._declared: list[Any] = []
+        self._calls = EngineCalls()
 
     def serve(self, take: Callable[[Incoming], None], senders: Sequence[str] = ("*",)) -> None:
         """Give each message that comes in to a function, which must not wait; and announce this host.
@@ -137,12 +140,15 @@ class Network:
 
         def on_query(query: Any) -> None:
             # A key of another form is none of a host's: asked for with a pattern, by a stranger.
-            parts = str(query.key_expr).split("/")
-            if len(parts) == _KEY_PARTS:
-                take(Incoming(query, *parts[-2:]))
+            with self._calls.entered() as is_open:
+                parts = str(query.key_expr).split("/")
+                if is_open and len(parts) == _KEY_PARTS:
+                    take(Incoming(query, parts[-2], parts[-1], self._calls))
 
         def on_question(query: Any) -> None:
-            query.reply(query.key_expr, self.deployment)
+            with self._calls.entered() as is_open:
+                if is_open:
+                    query.reply(query.key_expr, self.deployment)
 
         own = f"{ROOT}/{self.deployment}/{self.name}"
         for sender in senders:
@@ -158,7 +164,9 @@ class Network:
         """Give what is told here, as (sender, bytes), to a function, which must not wait."""
 
         def on_sample(sample: Any) -> None:
-            take(str(sample.key_expr).split("/")[-2], sample.payload.to_bytes())
+            with self._calls.entered() as is_open:
+                if is_open:
+                    take(str(sample.key_expr).split("/")[-2], sample.payload.to_bytes())
 
         for sender in senders:
             key = f"{ROOT}/{self.deployment}/{self.name}/{sender}/{EVENTS}"
@@ -166,7 +174,9 @@ class Network:
 
     def tell(self, receiver: str, content: bytes) -> None:
         """Send events behind everything else; they are lost where there is no room, or nobody hears."""
-        with suppress(zenoh.ZError):
+        with suppress(zenoh.ZError), self._calls.entered() as is_open:
+            if not is_open:
+                return
             self._session.put(
                 f"{ROOT}/{self.deployment}/{receiver}/{self.name}/{EVENTS}",
                 content,
@@ -178,7 +188,9 @@ class Network:
         """Tell a function who of a pattern is there, and when that changes."""
 
         def on_sample(sample: Any) -> None:
-            changed(str(sample.key_expr).rsplit("/", 1)[-1], sample.kind == zenoh.SampleKind.PUT)
+            with self._calls.entered() as is_open:
+                if is_open:
+                    changed(str(sample.key_expr).rsplit("/", 1)[-1], sample.kind == zenoh.SampleKind.PUT)
 
         self._declared.append(
             self._session.liveliness().declare_subscriber(self._alive_key(pattern), on_sample, history=True)
@@ -206,33 +218,43 @@ class Network:
         replies: list[Reply] = []
 
         def on_reply(reply: Any) -> None:
-            if reply.ok is not None:
-                replies.append(Reply(Outcome.ACCEPTED, reply.ok.payload.to_bytes()))
-            else:
-                replies.append(_refusal(reply.err.payload.to_bytes()))
+            with self._calls.entered():
+                if reply.ok is not None:
+                    replies.append(Reply(Outcome.ACCEPTED, reply.ok.payload.to_bytes()))
+                else:
+                    replies.append(_refusal(reply.err.payload.to_bytes()))
 
-        try:
-            self._session.get(
-                key,
-                zenoh.handlers.Callback(on_reply, ended.set),
-                target=zenoh.QueryTarget.BEST_MATCHING,
-                consolidation=zenoh.ConsolidationMode.NONE,
-                accept_replies=zenoh.ReplyKeyExpr.ANY,
-                timeout=max(timeout_s, 0.001),
-                congestion_control=zenoh.CongestionControl.BLOCK,
-                payload=payload,
-                attachment=header,
-            )
-        except zenoh.ZError as exc:
-            return Reply(Outcome.UNREACHABLE, str(exc).encode())
+        def on_end() -> None:
+            with self._calls.entered():
+                ended.set()
+
+        with self._calls.entered() as is_open:
+            if not is_open:
+                return Reply(Outcome.UNREACHABLE)
+            try:
+                self._session.get(
+                    key,
+                    zenoh.handlers.Callback(on_reply, on_end),
+                    target=zenoh.QueryTarget.BEST_MATCHING,
+                    consolidation=zenoh.ConsolidationMode.NONE,
+                    accept_replies=zenoh.ReplyKeyExpr.ANY,
+                    timeout=max(timeout_s, 0.001),
+                    congestion_control=zenoh.CongestionControl.BLOCK,
+                    payload=payload,
+                    attachment=header,
+                )
+            except zenoh.ZError as exc:
+                return Reply(Outcome.UNREACHABLE, str(exc).encode())
         ended.wait(timeout_s + _GRACE_S)
         return replies[0] if replies else Reply(Outcome.UNREACHABLE)
 
     def close(self) -> None:
         """Leave; what is on its way ends as unreachable."""
+        self._calls.close()
         # It gives up closing, with an error, where a neighbour neither answers nor hangs up.
         with contextlib.suppress(zenoh.ZError):
             self._session.close()  # type: ignore[no-untyped-call]
+        self._calls.wait(_LEAVE_S)
 
     def _alive_key(self, name: str) -> str:
         return f"{ROOT}/{self.deployment}/{_ALIVE}/{name}"
@@ -288,6 +310,7 @@ _PLACE = re.compile(r" at \S+\.rs:\d+\.?")  # in the engine's source, which its 
 # Zenoh ends a query at its timeout itself; this is only for one that it would forget.
 _GRACE_S = 1.0
 _QUESTION_S = 1.0
+_LEAVE_S = 5.0
 _KEY_PARTS = 5
 _SHOWN = 12  # letters of a deployment's hash
 _REFUSED, _BUSY = b"refused:", b"busy:"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import logging
+import os
 import signal
 import sys
 import threading
@@ -76,4 +77,8 @@ def _arguments() -> argparse.Namespace:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    code = main()
+    with contextlib.suppress(OSError):
+        sys.stdout.flush()
+    # At once: a stage may still run, and the interpreter would end its thread inside the runtime.
+    os._exit(code)

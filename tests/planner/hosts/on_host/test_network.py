@@ -2,6 +2,8 @@
 
 import json
 import socket
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -187,6 +189,36 @@ def test_leaving_a_neighbour_that_neither_answers_nor_hangs_up_is_no_error(tmp_p
         neighbour, _ = mute.accept()
         with neighbour:
             network.close()
+
+
+_ASKS_AND_LEAVES = """
+import sys, threading
+from pathlib import Path
+from planner.hosts.on_host.network import PING, Network
+
+network = Network(Path(sys.argv[1]), "d", "server")
+answered = threading.Semaphore(0)
+
+def ask():
+    while True:
+        network.send("server", PING, b"", b"", 1.0)
+        answered.release()
+
+network.serve(lambda message: message.accept())
+for _ in range(8):
+    threading.Thread(target=ask, daemon=True).start()
+for _ in range(200):
+    answered.acquire()
+network.close()
+"""
+
+
+def test_a_process_ends_in_order_while_its_threads_ask(ends):
+    # Before threads were waited for, each of these ended with SIGABRT or SIGSEGV.
+    script = [sys.executable, "-c", _ASKS_AND_LEAVES, str(ends.config("server", listens=True))]
+    for _ in range(3):
+        done = subprocess.run(script, capture_output=True, text=True, timeout=4 * LONG_S)
+        assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_keys_are_found_in_a_folder_of_any_name(tmp_path):
