@@ -25,6 +25,7 @@ from planner.report.graph_svg import graph_figure
 from planner.report.html_page import LEGEND, Cells, output_bytes, render, units_data
 from planner.report.html_values import FormattedValues, join
 from planner.report.single_device_text import against_single_device, why_unsplit_text
+from planner.report.tables.shared_links import shared_link_texts
 from planner.scenario.loader import parse_scenario
 from planner.scenario.schema import Scenario
 from planner.verification.binomial_confidence import share_bounds
@@ -96,6 +97,7 @@ def plan_page(plan: Plan, graph: OperatorGraph) -> str:
         single_device=list(_single_device_rows(plan, formatted)),
         stages=list(_stage_rows(plan, scenario, formatted)),
         cuts=list(_cut_rows(plan, formatted)),
+        shared_links=list(shared_link_texts(plan.cuts)),
         unsplit=why_unsplit_text(plan, scenario, graph),
         request=list(_request_parts(plan, scenario, formatted)),
         budget_head=HEAD,

@@ -9,6 +9,7 @@ plan_tables: a plan as terminal tables
 profile_tables: a profile, and what differs between two, as terminal tables
 rates_table: the best plans of several models over request rates, as tables
 requests_table: requests through hosts, and the hosts, as terminal tables
+shared_links: which rows of "on the links" hold one transfer
 solution_table: the answer of `plan solve` -> terminal tables
 table_style: what terminal tables share: an empty table, lines of text as it is
 verification_table: what `plan verify` found, and the verdict on budgets

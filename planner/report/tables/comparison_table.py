@@ -51,7 +51,7 @@ def comparison_table(comparison: Comparison) -> RenderableType:
     parts += map(line, (*untimed_lines(comparison), *_tried_lines(comparison)))
     if comparison.unused_links_text:
         parts.append(line(f"{comparison.unused_links_text}: --link"))
-    names = ", ".join(comparison.links) or "no link varies"
+    names = f"bandwidth varies of {', '.join(comparison.links)}" if comparison.links else "no link varies"
     parts.append(
         line(
             f"{names}; {counted(len(comparison.plans), 'plan') if comparison.plans else 'no plan'}, "

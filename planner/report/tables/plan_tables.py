@@ -17,6 +17,7 @@ from planner.plan.manifest import Manifest
 from planner.plan.plan_record import BudgetVerdict, LoopRound, Measured, Plan, Predicted, WireFormat
 from planner.refinement.outcome import ModelsOutcome, Outcome
 from planner.report.feasible_text import title_status, why_feasible
+from planner.report.tables.shared_links import shared_link_texts
 from planner.report.tables.table_style import line, new_table
 from planner.scenario.loader import parse_scenario
 from planner.verification.budget_margins import (
@@ -39,7 +40,7 @@ _ADDED = "+: counted in the device's later stage, as its seconds are of all its 
 def plan_table(plan: Plan, manifest: Manifest) -> RenderableType:
     """Return a plan's stages, cuts and costs as a person reads them."""
     cuts: list[RenderableType] = [_cuts_table(plan)] if plan.cuts else [line("nothing crosses a link")]
-    cuts += map(line, _raw_input_lines(plan))
+    cuts += map(line, (*shared_link_texts(plan.cuts), *_raw_input_lines(plan)))
     texts = [*_compressed_lines(plan, manifest), *_budget_lines(plan)]
     sizes: list[RenderableType] = [*map(line, texts), *([""] if texts and plan.single_device else [])]
     doubts = [cost_doubt_text(plan.cost_doubt)] if plan.cost_doubt else []
@@ -381,7 +382,7 @@ def chain_lines(measured: Measured) -> list[str]:
 
 def _timed(plan: LoopRound) -> str:
     predicted, measured = plan.predicted_chain_ratio_to_fp32, plan.measured_chain_ratio_to_fp32
-    ratios = f"predicted {predicted:.3f}, measured {measured:.3f}"
+    ratios = f"predicted {predicted:.3f} before, measured {measured:.3f}"
     return f"{ratios} (delivered)" if plan.delivered else ratios
 
 

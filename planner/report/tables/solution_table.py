@@ -5,7 +5,8 @@ from rich.table import Table
 
 from planner.formatting import MILLI, program_size, short_name
 from planner.problem_io.solution import Answer, limit_texts
-from planner.report.tables.table_style import new_table
+from planner.report.tables.shared_links import shared_link_texts
+from planner.report.tables.table_style import line, new_table
 
 _MOST_CUTS, _MOST_UNITS = 20, 40  # that a terminal shows; --json has all
 _NO_GAP = 1e-9  # a smaller one is rounding
@@ -13,9 +14,9 @@ _NO_GAP = 1e-9  # a smaller one is rounding
 
 def answer_table(answer: Answer) -> RenderableType:
     """Return a solve's answer as a person reads it: devices, units, crossings, and how good it is."""
-    tables = [_devices_table(answer), _units_table(answer)]
+    tables: list[RenderableType] = [_devices_table(answer), _units_table(answer)]
     if answer.cuts:
-        tables.append(_cuts_table(answer))
+        tables += [_cuts_table(answer), *map(line, shared_link_texts(answer.cuts[:_MOST_CUTS]))]
     if answer.models:
         tables.append(_models_table(answer))
     if answer.limits:
