@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from profiling.latency.plan_costs import PlanCosts, plan_costs
 from profiling.latency.plan_timing import PlanTiming
-from profiling.latency.stage_costs import Sides, boundary_costs, fitted_to_stages, start_seconds
+from profiling.latency.stage_costs import Sides, boundary_costs, fitted_to_stages, start_of_stages_s
 from profiling.precision import Precision
 from profiling.records.profile import LatencyProfile, SeamCost, SwitchCost, UnitCost
 
@@ -27,7 +27,7 @@ def apply_corrections(
     """
     scale = profile.wall_s[Precision.FP32] / timing.fp32_s
     expected = (uncorrected or profile).spread_rest()  # as the solver takes it
-    start_s = start_seconds(expected, timing, scale, profile.start_s)
+    start_s = start_of_stages_s(expected, timing, scale, profile.start_s)
     profile = profile.spread_rest().with_start(start_s)
     costs = plan_costs(expected, timing, scale, start_s)
     costs = fitted_to_stages(timing, costs, scale, start_s)

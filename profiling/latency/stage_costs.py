@@ -49,7 +49,7 @@ def _cut_stages(timing: PlanTiming, costs: PlanCosts, scale: float) -> list[_Cut
     ]
 
 
-def start_seconds(expected: LatencyProfile, timing: PlanTiming, scale: float, known_s: float) -> float:
+def start_of_stages_s(expected: LatencyProfile, timing: PlanTiming, scale: float, known_s: float) -> float:
     """Return what a run's start takes, at most as in the profile: each stage has one, the whole model one.
 
     It is at most half of what the plan takes. Stages show that it is shorter where they took less than a

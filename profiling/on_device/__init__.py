@@ -20,6 +20,7 @@ profiler_events: the kernel events in the profile that ONNX Runtime wrote
 robust_statistics: interquartile mean, relative interquartile range, and how often to measure
 runtime_session: what timing asks of a session, whichever runtime it is of
 timing: calls and sessions timed in turn
+stage_overheads: how much longer stages take than their units inside the whole model
 variant_sessions: what opens the models of a measurement plan
 variant_times: seconds of each variant as a whole, and of its kernels
 """

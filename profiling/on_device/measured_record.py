@@ -2,29 +2,17 @@
 
 from __future__ import annotations
 
-import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
-from profiling.on_device.clock.run_clock import RunClock, RunTime, clock_of
+from profiling.on_device.clock.run_clock import RunClock, RunTime
 from profiling.on_device.conversion_costs import conversion_costs
 from profiling.on_device.cost_fits import rest_factor, stage_boundary_costs, stage_seconds, unit_costs
 from profiling.on_device.kernels import KernelTimes, OwnerKind
 from profiling.on_device.latency_record import LatencyRecord, WireRow
 from profiling.on_device.measurement_order import MeasurementPlan
 from profiling.on_device.processor import cpu_description
-from profiling.on_device.robust_statistics import (
-    are_contended,
-    are_noisy,
-    least_sessions,
-    relative_iqr,
-    session_count,
-    sufficient_rounds,
-)
-from profiling.on_device.runtime_session import Feeds, Report, StagedVariants
-from profiling.on_device.timing.interleaved_sessions import ChainRuns, time_chain
-from profiling.on_device.timing.session_interference import are_calm_enough, calmest
+from profiling.on_device.robust_statistics import are_contended, are_noisy, relative_iqr
 
 
 @dataclass(frozen=True)
@@ -87,57 +75,6 @@ class MeasuredRuntime:
     version: str
     overflows: bool
     clock: RunClock
-
-
-class _CutVariant(NamedTuple):
-    """A variant's stages, and in how many sessions of each they are timed."""
-
-    variant: int
-    stages: int
-    sessions: int
-
-
-def stage_overheads(
-    plan: MeasurementPlan,
-    models: StagedVariants,
-    variants: Sequence[Timed],
-    feeds: Feeds,
-    report: Report,
-) -> list[list[float]]:
-    """Return, per precision, how much longer each stage takes than its units inside the whole model."""
-    if not plan.stages:
-        return []
-    overheads, clock = [], clock_of(plan.threads, plan.provider)
-    for number, variant in enumerate(variants[: len(plan.precisions)]):
-        rounds = plan.rounds or sufficient_rounds(max(variants[0].wall_s, variant.wall_s))
-        # In turn with the fp32 model, as verification times a plan's: between runs of the whole model of
-        # their own precision, stages of a network of a quarter of a millisecond took 1 to 2 % less.
-        sessions = min(session_count(rounds), least_sessions(variants[0].wall_s))
-        cut = _CutVariant(number, len(plan.stages), sessions)
-        ratios = _stage_ratios(models, cut, feeds, rounds, clock)
-        taken_s = [ratio * variants[0].wall_s for ratio in ratios]
-        overheads.append(variant.overheads(plan, taken_s))
-        report("timing cuts", number + 1, len(plan.precisions))
-    return overheads
-
-
-def _stage_ratios(
-    models: StagedVariants, cut: _CutVariant, feeds: Feeds, rounds: int, clock: RunClock
-) -> list[float]:
-    """Return the seconds of a variant's stages over those of the fp32 model.
-
-    Rounds are divided among several sessions, as those of whole models are. Those with the least
-    interference count: other work slows int8 kernels more than float ones.
-    """
-    each = -(-rounds // cut.sessions)
-    sessions: list[ChainRuns] = []
-    while not are_calm_enough(sessions, cut.sessions):
-        fp32 = models.plain(0)
-        stages = [models.stage(cut.variant, stage) for stage in range(cut.stages)]
-        sessions.append(time_chain(fp32, stages, feeds, each, clock))
-        del fp32, stages  # models may be large
-    ratios = zip(*(chain.ratios for chain in calmest(sessions)))
-    return [statistics.median(of_stage) for of_stage in ratios]
 
 
 def record_of(

@@ -13,9 +13,10 @@ from profiling.on_device.cost_fits import fit_line
 from profiling.on_device.create_session import zero_feeds
 from profiling.on_device.int8_overflow import int8_overflows
 from profiling.on_device.latency_record import LatencyRecord, WireRow
-from profiling.on_device.measured_record import MeasuredRuntime, record_of, stage_overheads
+from profiling.on_device.measured_record import MeasuredRuntime, record_of
 from profiling.on_device.measurement_order import MeasurementPlan
 from profiling.on_device.runtime_session import Feeds, Report, session_runner
+from profiling.on_device.stage_overheads import stage_overheads
 from profiling.on_device.timing.interleaved_rounds import time_interleaved
 from profiling.on_device.timing.interleaved_sessions import InterleavedTimer
 from profiling.on_device.variant_sessions import VariantSessions

@@ -22,9 +22,10 @@ from profiling.on_device.litert.litert_timing import (
     seconds_of,
     time_models,
 )
-from profiling.on_device.measured_record import MeasuredRuntime, Timed, record_of, stage_overheads
+from profiling.on_device.measured_record import MeasuredRuntime, Timed, record_of
 from profiling.on_device.measurement_order import MeasurementPlan
 from profiling.on_device.runtime_session import Feeds, Report, Session, StagedVariants, session_runner
+from profiling.on_device.stage_overheads import stage_overheads
 from profiling.on_device.timing.interleaved_rounds import Rounds, least_seconds
 from profiling.on_device.timing.session_interference import are_calm_enough, calmest
 

@@ -6,15 +6,16 @@ import pytest
 
 from profiling.latency.measure_latency import Setup, measurement_plan, variants_of
 from profiling.latency.write_bundle import write_bundle
-from profiling.on_device import measured_record
+from profiling.on_device import stage_overheads as stage_overheads_module
 from profiling.on_device.clock.run_clock import CPU, clock_of
 from profiling.on_device.device_main import read_feeds, read_measurement_plan
 from profiling.on_device.kernels import Kernel, KernelTimes, Owner, OwnerKind
 from profiling.on_device.latency_record import LatencyRecord
-from profiling.on_device.measured_record import Timed, stage_overheads
+from profiling.on_device.measured_record import Timed
 from profiling.on_device.measuring_flow import measure, wire_costs
 from profiling.on_device.onnx_runtime_bundle import BundleSessions
 from profiling.on_device.robust_statistics import are_contended, are_noisy, relative_iqr
+from profiling.on_device.stage_overheads import stage_overheads
 from profiling.on_device.timing.interleaved_sessions import ChainRuns, InterleavedTimer, StageRuns
 from profiling.on_device.timing.session_interference import Interference
 from profiling.on_device.variant_times import time_variants
@@ -138,7 +139,7 @@ def test_sessions_of_stages_that_other_work_slowed_do_not_count(bundle, monkeypa
         ratio, interference = next(taken)
         return ChainRuns([StageRuns([ratio], [1.0]) for _ in stages], interference)
 
-    monkeypatch.setattr(measured_record, "time_chain", time_chain)
+    monkeypatch.setattr(stage_overheads_module, "time_chain", time_chain)
     variant = Timed(0.5, KernelTimes(()))
     overheads = stage_overheads(plan, Opens(), [variant] * len(plan.precisions), {}, lambda *args: None)
     assert overheads == [[1.5] * len(plan.stages)] * len(plan.precisions)

@@ -12,7 +12,7 @@ from profiling.litert.latency import litert_variants
 from profiling.litert.latency.litert_latency import measure_litert_latency
 from profiling.litert.load import parse_litert
 from profiling.litert.unit_graph import build_litert_graph
-from profiling.on_device import measured_record
+from profiling.on_device import stage_overheads
 from profiling.on_device.clock.run_clock import CPU
 from profiling.on_device.litert import measuring_litert
 from profiling.on_device.timing import interleaved_rounds
@@ -43,7 +43,7 @@ def slowing(monkeypatch):
             return []
 
     monkeypatch.setattr(litert_variants, "OpenedStage", Session)
-    for module in (measuring_litert, measured_record):
+    for module in (measuring_litert, stage_overheads):
         monkeypatch.setattr(module, "clock_of", lambda _threads, _provider: machine.clock)
     return runs
 
