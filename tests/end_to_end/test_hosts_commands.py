@@ -273,26 +273,6 @@ def test_what_has_to_be_installed_is_told(running, tmp_path):
     assert "Traceback" not in err
 
 
-_NEVER_CLOSES = """
-import sys
-import numpy as np
-from planner.hosts.requests.request_client import RequestClient
-
-client = RequestClient(sys.argv[1])
-with np.load(sys.argv[2]) as archive:
-    futures = [client.submit({name: archive[name][:1] for name in archive})]
-futures[0].add_done_callback(lambda future: print(sorted(future.result().outputs), flush=True))
-"""
-
-
-@pytest.mark.parametrize(("last", "code"), [("pass", 0), ("raise SystemExit(3)", 3)])
-def test_a_script_that_never_closes_its_client_ends_once_its_requests_have(running, samples, last, code):
-    script = [sys.executable, "-c", f"{_NEVER_CLOSES}\n{last}"]
-    done = subprocess.run([*script, running.folder, samples], capture_output=True, text=True, timeout=60)
-    assert (done.returncode, done.stderr) == (code, "")
-    assert done.stdout == f"{sorted(OUTPUTS)}\n"
-
-
 def test_keys_of_two_runs_are_told_from_hosts_that_are_not_there(plan, call, tmp_path):
     with RunningHosts(plan, tmp_path / "deploy", DEVICES, keys=True) as hosts:
         hosts.start("camera", "gateway")

@@ -109,9 +109,6 @@ class _Pending:
 class RequestClient:
     """A connection to the source of a deployment.
 
-    Close it, or use it in a `with` statement. One that was not closed ends behind the main thread, once its
-    requests have.
-
     Parameters
     ----------
     folder
@@ -157,7 +154,7 @@ class RequestClient:
             self._network, self.deployment.source, self._sent, most_messages, self._is_wanted
         )
         self._clock = ClockOffset()
-        self._ticker = threading.Thread(target=self._tick)
+        self._ticker = threading.Thread(target=self._tick, daemon=True)
         self._ticker.start()
         self.watch: PlanWatch | None = None
         if self.deployment.followed is not None:
@@ -330,17 +327,11 @@ class RequestClient:
 
     def _tick(self) -> None:
         while not self._closed.wait(_TICK_S):
-            self._end_late()
-            # The engine's threads keep a process that has not closed its client from ending.
-            if not threading.main_thread().is_alive() and not self._pending:
-                self.close()
-
-    def _end_late(self) -> None:
-        now = time.monotonic()
-        with self._lock:
-            for pending in [pending for pending in self._pending.values() if pending.deadline <= now]:
-                earlier = f"; before, {pending.reason}" if pending.reason else ""
-                self._end(pending, HostError(f"no answer within {self._deadline_s:g} s{earlier}"))
+            now = time.monotonic()
+            with self._lock:
+                for pending in [pending for pending in self._pending.values() if pending.deadline <= now]:
+                    earlier = f"; before, {pending.reason}" if pending.reason else ""
+                    self._end(pending, HostError(f"no answer within {self._deadline_s:g} s{earlier}"))
 
     # What hosts tell ----------------------------------------------------------------------------------
 
