@@ -27,7 +27,8 @@ class EngineCalls:
         own = threading.get_ident()
         with self._changed:
             is_open = not self._closed
-            self._inside[own] += is_open
+            if is_open:
+                self._inside[own] += 1
         try:
             yield is_open
         finally:

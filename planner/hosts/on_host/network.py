@@ -15,7 +15,6 @@ import contextlib
 import errno
 import json
 import re
-import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -85,7 +84,9 @@ class Incoming:
         query, self._query = self._query, None
         if query is None:
             return
-        with self._calls.entered():
+        with self._calls.entered() as is_open:
+            if not is_open:
+                return
             try:
                 reply(query)
             except zenoh.ZError:  # the sender has gone, and asks again if it comes back
@@ -141,8 +142,8 @@ class Network:
         def on_query(query: Any) -> None:
             # A key of another form is none of a host's: asked for with a pattern, by a stranger.
             with self._calls.entered() as is_open:
-                parts = str(query.key_expr).split("/")
-                if is_open and len(parts) == _KEY_PARTS:
+                parts = str(query.key_expr).split("/") if is_open else []
+                if len(parts) == _KEY_PARTS:
                     take(Incoming(query, parts[-2], parts[-1], self._calls))
 
         def on_question(query: Any) -> None:
@@ -214,27 +215,14 @@ class Network:
         return Reply(Outcome.REFUSED, text.encode())
 
     def _asked(self, key: str, header: bytes, payload: bytes, timeout_s: float) -> Reply:
-        ended = threading.Event()
-        replies: list[Reply] = []
-
-        def on_reply(reply: Any) -> None:
-            with self._calls.entered():
-                if reply.ok is not None:
-                    replies.append(Reply(Outcome.ACCEPTED, reply.ok.payload.to_bytes()))
-                else:
-                    replies.append(_refusal(reply.err.payload.to_bytes()))
-
-        def on_end() -> None:
-            with self._calls.entered():
-                ended.set()
-
         with self._calls.entered() as is_open:
             if not is_open:
                 return Reply(Outcome.UNREACHABLE)
             try:
-                self._session.get(
+                # A channel, as a callback would be a thread for each message, which close cannot wait for.
+                replies = self._session.get(
                     key,
-                    zenoh.handlers.Callback(on_reply, on_end),
+                    zenoh.handlers.FifoChannel(_MOST_REPLIES),
                     target=zenoh.QueryTarget.BEST_MATCHING,
                     consolidation=zenoh.ConsolidationMode.NONE,
                     accept_replies=zenoh.ReplyKeyExpr.ANY,
@@ -243,10 +231,11 @@ class Network:
                     payload=payload,
                     attachment=header,
                 )
+                # The channel ends with the query, which the engine ends at its timeout.
+                found = [_reply(reply) for reply in replies]
             except zenoh.ZError as exc:
                 return Reply(Outcome.UNREACHABLE, str(exc).encode())
-        ended.wait(timeout_s + _GRACE_S)
-        return replies[0] if replies else Reply(Outcome.UNREACHABLE)
+        return found[0] if found else Reply(Outcome.UNREACHABLE)
 
     def close(self) -> None:
         """Leave; what is on its way ends as unreachable."""
@@ -307,13 +296,18 @@ _CANNOT_LISTEN = {
     **dict.fromkeys((errno.EADDRNOTAVAIL, 10049), "this machine has no such address: start it where it is"),
 }
 _PLACE = re.compile(r" at \S+\.rs:\d+\.?")  # in the engine's source, which its errors name
-# Zenoh ends a query at its timeout itself; this is only for one that it would forget.
-_GRACE_S = 1.0
 _QUESTION_S = 1.0
 _LEAVE_S = 5.0
 _KEY_PARTS = 5
+_MOST_REPLIES = 16  # that wait in a channel
 _SHOWN = 12  # letters of a deployment's hash
 _REFUSED, _BUSY = b"refused:", b"busy:"
+
+
+def _reply(reply: Any) -> Reply:
+    if reply.ok is not None:
+        return Reply(Outcome.ACCEPTED, reply.ok.payload.to_bytes())
+    return _refusal(reply.err.payload.to_bytes())
 
 
 def _refusal(data: bytes) -> Reply:

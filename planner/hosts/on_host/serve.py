@@ -9,6 +9,7 @@ import os
 import signal
 import sys
 import threading
+import traceback
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -77,8 +78,13 @@ def _arguments() -> argparse.Namespace:
 
 
 if __name__ == "__main__":
-    code = main()
-    with contextlib.suppress(OSError):
-        sys.stdout.flush()
+    try:
+        code = main()
+    except Exception:  # noqa: BLE001  whatever it is, the engine's threads would keep the process
+        traceback.print_exc()
+        code = 1
+    if sys.stdout is not None:
+        with contextlib.suppress(OSError):
+            sys.stdout.flush()
     # At once: a stage may still run, and the interpreter would end its thread inside the runtime.
     os._exit(code)

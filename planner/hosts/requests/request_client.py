@@ -109,6 +109,8 @@ class _Pending:
 class RequestClient:
     """A connection to the source of a deployment.
 
+    Close it, or use it in a `with` statement: a process with an open client does not end.
+
     Parameters
     ----------
     folder

@@ -16,7 +16,9 @@ def answer_table(answer: Answer) -> RenderableType:
     """Return a solve's answer as a person reads it: devices, units, crossings, and how good it is."""
     tables: list[RenderableType] = [_devices_table(answer), _units_table(answer)]
     if answer.cuts:
-        tables += [_cuts_table(answer), *map(line, shared_link_texts(answer.cuts[:_MOST_CUTS]))]
+        # Tensors of several models may have one name.
+        shared = () if answer.models else shared_link_texts(answer.cuts[:_MOST_CUTS])
+        tables += [_cuts_table(answer), *map(line, shared)]
     if answer.models:
         tables.append(_models_table(answer))
     if answer.limits:

@@ -43,6 +43,16 @@ def test_nobody_comes_in_once_it_is_closed():
         assert calls.wait(SHORT_S)
 
 
+def test_who_comes_after_closing_is_not_waited_for():
+    calls = EngineCalls()
+    calls.close()
+    thread, may_leave = inside(calls)
+    assert calls.wait(SHORT_S)
+    may_leave.set()
+    thread.join()
+    assert calls.wait(SHORT_S)
+
+
 def test_a_thread_inside_does_not_wait_for_itself():
     calls = EngineCalls()
     with calls.entered():
