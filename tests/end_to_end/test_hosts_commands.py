@@ -273,6 +273,38 @@ def test_what_has_to_be_installed_is_told(running, tmp_path):
     assert "Traceback" not in err
 
 
+_NEVER_CLOSES = """
+import sys, threading, time
+import numpy as np
+from planner.hosts.requests.request_client import RequestClient
+
+client = RequestClient(sys.argv[1])
+with np.load(sys.argv[2]) as archive:
+    feeds = {name: archive[name][:1] for name in archive}
+
+def ask():
+    time.sleep(0.5)
+    print(sorted(client.submit(feeds).result().outputs), flush=True)
+"""
+
+
+@pytest.mark.parametrize(
+    ("last", "code", "printed"),
+    [
+        ("ask()", 0, 1),
+        ("raise SystemExit(3)", 3, 0),
+        # Threads that go on behind the main thread still have their client.
+        ("threading.Thread(target=lambda: (ask(), ask())).start()", 0, 2),
+        ("client.submit(feeds)", 0, 0),
+    ],
+)
+def test_a_script_that_never_closes_its_client_ends(running, samples, last, code, printed):
+    script = [sys.executable, "-c", f"{_NEVER_CLOSES}\n{last}", running.folder, samples]
+    done = subprocess.run(script, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (code, "")
+    assert done.stdout == f"{sorted(OUTPUTS)}\n" * printed
+
+
 def test_keys_of_two_runs_are_told_from_hosts_that_are_not_there(plan, call, tmp_path):
     with RunningHosts(plan, tmp_path / "deploy", DEVICES, keys=True) as hosts:
         hosts.start("camera", "gateway")

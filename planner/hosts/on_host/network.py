@@ -10,11 +10,14 @@ say so instead of not finding each other.
 
 from __future__ import annotations
 
+import atexit
 import base64
 import contextlib
 import errno
 import json
+import logging
 import re
+import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -28,6 +31,7 @@ from planner.hosts.on_host.engine_calls import EngineCalls
 from planner.hosts.on_host.messages import ACCEPTED, DEPLOYMENT, EVENTS, ROOT
 from planner.hosts.on_host.own_keys import check_own_keys, handed_over
 
+_LOG = logging.getLogger(__name__)
 TENSOR, ANSWER, FAILURE, STATUS, PING = KINDS = "tensor", "answer", "failure", "status", "ping"
 _ALIVE = "alive"
 # What the engine adds to a message's header and content on its way, without TCP's own; a test counts it. More
@@ -129,6 +133,7 @@ class Network:
         self.message_bytes = _MESSAGE_BYTES + (_ENCRYPTED_BYTES if is_encrypted else 0)
         self._declared: list[Any] = []
         self._calls = EngineCalls()
+        atexit.register(self.close)
 
     def serve(self, take: Callable[[Incoming], None], senders: Sequence[str] = ("*",)) -> None:
         """Give each message that comes in to a function, which must not wait; and announce this host.
@@ -141,37 +146,33 @@ class Network:
 
         def on_query(query: Any) -> None:
             # A key of another form is none of a host's: asked for with a pattern, by a stranger.
-            with self._calls.entered() as is_open:
-                parts = str(query.key_expr).split("/") if is_open else []
-                if len(parts) == _KEY_PARTS:
-                    take(Incoming(query, parts[-2], parts[-1], self._calls))
+            parts = str(query.key_expr).split("/")
+            if len(parts) == _KEY_PARTS:
+                take(Incoming(query, parts[-2], parts[-1], self._calls))
 
         def on_question(query: Any) -> None:
-            with self._calls.entered() as is_open:
-                if is_open:
-                    query.reply(query.key_expr, self.deployment)
+            with suppress(zenoh.ZError):
+                query.reply(query.key_expr, self.deployment)
 
         own = f"{ROOT}/{self.deployment}/{self.name}"
         for sender in senders:
             kinds = KINDS if "*" not in sender else ["*"]
             for kind in kinds:
-                self._declared.append(self._session.declare_queryable(f"{own}/{sender}/{kind}", on_query))
-        self._declared.append(
-            self._session.declare_queryable(f"{ROOT}/{DEPLOYMENT}/{self.name}/*", on_question)
-        )
+                key = f"{own}/{sender}/{kind}"
+                self._listen(self._session.declare_queryable(key, _channel()), on_query)
+        key = f"{ROOT}/{DEPLOYMENT}/{self.name}/*"
+        self._listen(self._session.declare_queryable(key, _channel()), on_question)
         self._declared.append(self._session.liveliness().declare_token(self._alive_key(self.name)))
 
     def hear(self, senders: Sequence[str], take: Callable[[str, bytes], None]) -> None:
         """Give what is told here, as (sender, bytes), to a function, which must not wait."""
 
         def on_sample(sample: Any) -> None:
-            with self._calls.entered() as is_open:
-                if is_open:
-                    take(str(sample.key_expr).split("/")[-2], sample.payload.to_bytes())
+            take(str(sample.key_expr).split("/")[-2], sample.payload.to_bytes())
 
         for sender in senders:
             key = f"{ROOT}/{self.deployment}/{self.name}/{sender}/{EVENTS}"
-            self._declared.append(self._session.declare_subscriber(key, on_sample))
+            self._listen(self._session.declare_subscriber(key, _channel()), on_sample)
 
     def tell(self, receiver: str, content: bytes) -> None:
         """Send events behind everything else; they are lost where there is no room, or nobody hears."""
@@ -189,13 +190,11 @@ class Network:
         """Tell a function who of a pattern is there, and when that changes."""
 
         def on_sample(sample: Any) -> None:
-            with self._calls.entered() as is_open:
-                if is_open:
-                    changed(str(sample.key_expr).rsplit("/", 1)[-1], sample.kind == zenoh.SampleKind.PUT)
+            changed(str(sample.key_expr).rsplit("/", 1)[-1], sample.kind == zenoh.SampleKind.PUT)
 
-        self._declared.append(
-            self._session.liveliness().declare_subscriber(self._alive_key(pattern), on_sample, history=True)
-        )
+        key = self._alive_key(pattern)
+        declared = self._session.liveliness().declare_subscriber(key, _channel(), history=True)
+        self._listen(declared, on_sample)
 
     def send(self, receiver: str, kind: str, header: bytes, payload: bytes, timeout_s: float) -> Reply:
         """Send a message and wait until it is accepted, refused, or known not to arrive."""
@@ -219,10 +218,9 @@ class Network:
             if not is_open:
                 return Reply(Outcome.UNREACHABLE)
             try:
-                # A channel, as a callback would be a thread for each message, which close cannot wait for.
                 replies = self._session.get(
                     key,
-                    zenoh.handlers.FifoChannel(_MOST_REPLIES),
+                    _channel(),
                     target=zenoh.QueryTarget.BEST_MATCHING,
                     consolidation=zenoh.ConsolidationMode.NONE,
                     accept_replies=zenoh.ReplyKeyExpr.ANY,
@@ -239,11 +237,31 @@ class Network:
 
     def close(self) -> None:
         """Leave; what is on its way ends as unreachable."""
+        atexit.unregister(self.close)
         self._calls.close()
         # It gives up closing, with an error, where a neighbour neither answers nor hangs up.
         with contextlib.suppress(zenoh.ZError):
             self._session.close()  # type: ignore[no-untyped-call]
         self._calls.wait(_LEAVE_S)
+
+    def _listen(self, declared: Any, take: Callable[[Any], None]) -> None:
+        """Give what comes to a function, in a thread of its own, until the engine is closed.
+
+        The engine's own callbacks run in threads that keep a process from ending.
+        """
+        self._declared.append(declared)
+        threading.Thread(target=self._take_all, args=(declared, take), daemon=True).start()
+
+    def _take_all(self, declared: Any, take: Callable[[Any], None]) -> None:
+        with self._calls.entered() as is_open:
+            if not is_open:
+                return
+            for came in declared:
+                try:
+                    take(came)
+                except Exception:  # noqa: BLE001  whatever it is, the next ones are taken
+                    _LOG.exception("a message could not be taken")
+                del came  # a question that is held has not ended
 
     def _alive_key(self, name: str) -> str:
         return f"{ROOT}/{self.deployment}/{_ALIVE}/{name}"
@@ -299,9 +317,13 @@ _PLACE = re.compile(r" at \S+\.rs:\d+\.?")  # in the engine's source, which its 
 _QUESTION_S = 1.0
 _LEAVE_S = 5.0
 _KEY_PARTS = 5
-_MOST_REPLIES = 16  # that wait in a channel
+_MOST_WAITING = 1024  # in a channel; more wait in the engine
 _SHOWN = 12  # letters of a deployment's hash
 _REFUSED, _BUSY = b"refused:", b"busy:"
+
+
+def _channel() -> Any:
+    return zenoh.handlers.FifoChannel(_MOST_WAITING)
 
 
 def _reply(reply: Any) -> Reply:

@@ -4,6 +4,7 @@ with RequestClient("deploy") as client:
 answer = client.submit({"picture": picture}).result()
 """
 
+import atexit
 import logging
 import threading
 import time
@@ -109,7 +110,8 @@ class _Pending:
 class RequestClient:
     """A connection to the source of a deployment.
 
-    Close it, or use it in a `with` statement: a process with an open client does not end.
+    Close it, or use it in a `with` statement. One that is open when the process ends is closed then, and its
+    requests fail.
 
     Parameters
     ----------
@@ -158,6 +160,7 @@ class RequestClient:
         self._clock = ClockOffset()
         self._ticker = threading.Thread(target=self._tick, daemon=True)
         self._ticker.start()
+        atexit.register(self.close)
         self.watch: PlanWatch | None = None
         if self.deployment.followed is not None:
             ranges = [plan.range for plan in self.deployment.plans]
@@ -173,6 +176,7 @@ class RequestClient:
 
     def close(self) -> None:
         """Leave; requests that have no answer yet fail."""
+        atexit.unregister(self.close)
         self._closed.set()
         if self.watch is not None:
             self.watch.close()
