@@ -64,6 +64,7 @@ _LOG = logging.getLogger(__name__)
 DEADLINE_S = 30.0
 _PAUSE_S = 0.2  # before a request is tried again
 _TICK_S = 0.1
+_CLOSED = "the client was closed"
 _CONNECT_S = 2.0
 _PINGS, _PING_S, _STATUS_S, _PROBE_S = 8, 1.0, 3.0, 30.0
 
@@ -142,6 +143,7 @@ class RequestClient:
         self._name = CLIENT_PREFIX + uuid.uuid4().hex[:12]
         self._lock = threading.RLock()
         self._pending: dict[str, _Pending] = {}
+        self._paused: dict[str, _Pending] = {}  # until they are tried again
         self._room = threading.BoundedSemaphore(self.deployment.most_requests)
         self._closed, self._source_is_there = threading.Event(), threading.Event()
         self._patience = time.monotonic() + _CONNECT_S
@@ -181,8 +183,10 @@ class RequestClient:
         if self.watch is not None:
             self.watch.close()
         with self._lock:
+            self._pending.update((pending.name, pending) for pending in self._paused.values())
+            self._paused.clear()
             for pending in list(self._pending.values()):
-                self._end(pending, HostError("the client was closed"))
+                self._end(pending, HostError(_CLOSED))
         self._outbox.close()
         self._network.close()
 
@@ -200,6 +204,8 @@ class RequestClient:
         ------
         DataError
             If an input is missing, or has another shape or type, or holds NaN.
+        HostError
+            If the client was closed.
         """
         self.check_plans()
         for port in self.manifests[plan or 0].inputs:
@@ -215,6 +221,9 @@ class RequestClient:
         request = uuid.uuid4().hex[:ATTEMPT]
         pending = _Pending(request, request, feeds, plan, deadline, future, sent=time.monotonic())
         with self._lock:
+            if self._closed.is_set():
+                self._room.release()
+                raise HostError(_CLOSED)
             self._send(pending)
         return future
 
@@ -300,6 +309,7 @@ class RequestClient:
                 self._end(pending, HostError(reason))
                 return
             pending.attempts, pending.reason = pending.attempts + 1, reason
+            self._paused[pending.request] = pending
         timer = threading.Timer(_PAUSE_S, self._again, (pending,))
         timer.daemon = True
         timer.start()
@@ -317,10 +327,9 @@ class RequestClient:
 
     def _again(self, pending: _Pending) -> None:
         with self._lock:
-            if self._closed.is_set():
-                pending.future.set_exception(HostError("the client was closed"))
-                return
-            self._send(pending)
+            # None if the client was closed meanwhile.
+            if self._paused.pop(pending.request, None) is not None:
+                self._send(pending)
 
     def _end(self, pending: _Pending, result: Answer | HostError) -> None:
         del self._pending[pending.name]

@@ -234,6 +234,22 @@ def test_closing_ends_what_is_on_its_way(deployed, source):
         future.result(0)
 
 
+def test_closing_ends_what_waits_for_its_next_attempt(deployed, source):
+    with RequestClient(deployed.folder, LONG_S) as client:
+        future = client.submit(SAMPLE)
+        source.fail(source.request()[0], "out of order", is_lasting=False)
+    with pytest.raises(HostError, match="the client was closed"):
+        future.result(0)
+
+
+def test_a_closed_client_takes_no_request(deployed, source):
+    with RequestClient(deployed.folder, LONG_S) as client:
+        pass
+    for _ in range(2 * client.deployment.most_requests):
+        with pytest.raises(HostError, match="the client was closed"):
+            client.submit(SAMPLE)
+
+
 @pytest.mark.parametrize(
     ("changed", "text"),
     [
