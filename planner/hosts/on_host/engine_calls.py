@@ -7,14 +7,13 @@ is unwound by that, this ends the whole process with SIGABRT or SIGSEGV (PyO3 is
 from __future__ import annotations
 
 import threading
-import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 
 class EngineCalls:
-    """Counts threads that call the engine, or that the engine calls, until it is closed."""
+    """Counts threads that call the engine or wait in it, until it is closed."""
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
@@ -43,12 +42,8 @@ class EngineCalls:
     def wait(self, longest_s: float) -> bool:
         """Wait until no other thread is inside; return whether that is so."""
         own = threading.get_ident()
-        end = time.monotonic() + longest_s
         with self._changed:
-            while self._inside.keys() - {own}:
-                if not self._changed.wait(max(0.0, end - time.monotonic())):
-                    return False
-        return True
+            return self._changed.wait_for(lambda: not self._inside.keys() - {own}, longest_s)
 
     def _left(self, thread: int) -> None:
         with self._changed:
