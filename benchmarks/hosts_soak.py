@@ -28,7 +28,8 @@ from running_hosts import RunningHosts
 from tcp_relay import TcpRelay
 
 from planner.errors import HostError
-from planner.hosts.requests.request_client import Answer, RequestClient
+from planner.hosts.requests.pending_requests import Answer
+from planner.hosts.requests.request_client import RequestClient
 from planner.verification.stage_chain import same_bits
 
 _DEADLINE_S = 30.0

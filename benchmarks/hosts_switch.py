@@ -33,7 +33,8 @@ from rich.table import Table
 from shaped_hosts import ShapedHosts, run, shaped_hosts
 
 from planner.errors import HostError
-from planner.hosts.requests.request_client import Answer, RequestClient
+from planner.hosts.requests.pending_requests import Answer
+from planner.hosts.requests.request_client import RequestClient
 
 _PLANS = 3
 _TRACE_MBIT_PER_S = (20, 2, 0.5, 5, 50, 1, 10, 0.3)

@@ -22,7 +22,8 @@ from planner.hosts.deploy import deploy
 from planner.hosts.endpoints import Endpoint
 from planner.hosts.on_host.host_manifest import NETWORK
 from planner.hosts.requests.async_request_client import AsyncRequestClient
-from planner.hosts.requests.request_client import Answer, RequestClient
+from planner.hosts.requests.pending_requests import Answer
+from planner.hosts.requests.request_client import RequestClient
 from planner.plan.measured_costs import MeasuredCosts
 from planner.scenario.loader import load_scenario
 from planner.verification.stage_chain import Chain

@@ -23,7 +23,8 @@ from planner.hosts.on_host.messages import TensorHeader, header_bytes, tensor_by
 from planner.hosts.on_host.network import Network, Outcome
 from planner.hosts.on_host.status import resident_mib
 from planner.hosts.requests.measure_requests import Ended, clock_offsets, requests_record, told_of
-from planner.hosts.requests.request_client import Answer, RequestClient
+from planner.hosts.requests.pending_requests import Answer
+from planner.hosts.requests.request_client import RequestClient
 from planner.hosts.requests.request_times import SpanKind, request_times
 from planner.verification.stage_chain import same_bits
 

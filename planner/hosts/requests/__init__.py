@@ -2,6 +2,7 @@
 
 async_request_client: the request client for asyncio
 measure_requests: sends samples, and says what they took beside what plans predict
+pending_requests: the requests without an answer, each of which ends once
 plan_following: which of several plans runs at the bandwidth that hosts see
 plan_watch: asks hosts for that bandwidth while requests run
 request_client: sends requests through running hosts and collects their answers

@@ -9,7 +9,8 @@ from os import PathLike
 from types import TracebackType
 from typing import Self
 
-from planner.hosts.requests.request_client import DEADLINE_S, Answer, RequestClient
+from planner.hosts.requests.pending_requests import Answer
+from planner.hosts.requests.request_client import DEADLINE_S, RequestClient
 from profiling.arrays import Feeds
 
 

@@ -10,7 +10,8 @@ import networkx as nx
 import numpy as np
 
 from planner.errors import HostError
-from planner.hosts.requests.request_client import Answer, RequestClient
+from planner.hosts.requests.pending_requests import Answer
+from planner.hosts.requests.request_client import RequestClient
 from planner.hosts.requests.request_events import Event, expected_events, is_complete
 from planner.hosts.requests.request_times import RequestTimes, Span, SpanKind, request_times
 from planner.plan.manifest import PlanStages

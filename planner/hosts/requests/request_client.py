@@ -10,7 +10,7 @@ import threading
 import time
 import uuid
 from concurrent.futures import Future
-from dataclasses import dataclass, field
+from contextlib import ExitStack
 from os import PathLike
 from pathlib import Path
 from types import TracebackType
@@ -27,7 +27,6 @@ from planner.hosts.on_host.event_log import told_events
 from planner.hosts.on_host.host_manifest import NETWORK
 from planner.hosts.on_host.link_probe import probe_order
 from planner.hosts.on_host.messages import (
-    ATTEMPT,
     CLIENT_PREFIX,
     HEADER_BYTES,
     BadMessageError,
@@ -50,6 +49,7 @@ from planner.hosts.on_host.network import (
     Outcome,
 )
 from planner.hosts.on_host.outbox import Outbox, Outgoing, Sent, earlier
+from planner.hosts.requests.pending_requests import Answer, PendingRequest, PendingRequests
 from planner.hosts.requests.plan_watch import PlanWatch
 from planner.hosts.requests.request_events import Event, ToldRequests, named_events
 from planner.hosts.routing import spec_of, tensor_numbers
@@ -58,54 +58,13 @@ from planner.output.record_files import read_record
 from planner.plan.host_status import HostStatus
 from planner.plan.manifest import MANIFEST, SCENARIO, PlanStages
 from planner.scenario.loader import parse_scenario
-from profiling.arrays import Array, Feeds
+from profiling.arrays import Feeds
 
 _LOG = logging.getLogger(__name__)
 DEADLINE_S = 30.0
-_PAUSE_S = 0.2  # before a request is tried again
 _TICK_S = 0.1
-_CLOSED = "the client was closed"
 _CONNECT_S = 2.0
 _PINGS, _PING_S, _STATUS_S, _PROBE_S = 8, 1.0, 3.0, 30.0
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What came of a request.
-
-    Parameters
-    ----------
-    outputs
-        Output name -> array.
-    request
-        The name under which `RequestClient.events` knows it.
-    seconds
-        From sending it to having the answer, by the client's clock.
-    attempts
-        How often it was sent: more than once if hosts were lost on the way.
-    """
-
-    outputs: dict[str, Array]
-    request: str
-    seconds: float
-    plan: int
-    attempts: int
-
-
-@dataclass(slots=True)
-class _Pending:
-    """A request on its way: `name` is that of its latest attempt."""
-
-    request: str
-    name: str
-    feeds: Feeds
-    plan: int
-    deadline: float
-    future: "Future[Answer]"
-    attempts: int = 1
-    reason: str = ""
-    sent: float = 0.0
-    outputs: dict[str, Array] = field(default_factory=dict)
 
 
 class RequestClient:
@@ -138,13 +97,10 @@ class RequestClient:
         self.scenario = parse_scenario((folder / CLIENT / SCENARIO).read_bytes())
         self._keys = folder / CLIENT / KEYS if self.deployment.encrypted else None
         self._numbers = [tensor_numbers(manifest) for manifest in self.manifests]
-        self._told = ToldRequests(len(self.deployment.hosts))
+        self._told, self._told_lock = ToldRequests(len(self.deployment.hosts)), threading.Lock()
         self._deadline_s = deadline_s
         self._name = CLIENT_PREFIX + uuid.uuid4().hex[:12]
-        self._lock = threading.RLock()
-        self._pending: dict[str, _Pending] = {}
-        self._paused: dict[str, _Pending] = {}  # until they are tried again
-        self._room = threading.BoundedSemaphore(self.deployment.most_requests)
+        self._requests = PendingRequests(self.deployment.most_requests)
         self._closed, self._source_is_there = threading.Event(), threading.Event()
         self._patience = time.monotonic() + _CONNECT_S
         try:
@@ -180,15 +136,13 @@ class RequestClient:
         """Leave; requests that have no answer yet fail."""
         atexit.unregister(self.close)
         self._closed.set()
-        if self.watch is not None:
-            self.watch.close()
-        with self._lock:
-            self._pending.update((pending.name, pending) for pending in self._paused.values())
-            self._paused.clear()
-            for pending in list(self._pending.values()):
-                self._end(pending, HostError(_CLOSED))
-        self._outbox.close()
-        self._network.close()
+        # All of them, in reverse order, whatever one of them raises.
+        with ExitStack() as closing:
+            closing.callback(self._network.close)
+            closing.callback(self._outbox.close)
+            closing.callback(self._requests.close)
+            if self.watch is not None:
+                closing.callback(self.watch.close)
 
     def submit(self, feeds: Feeds, plan: int | None = None) -> "Future[Answer]":
         """Send a request and return its future answer; waits while too many are on their way.
@@ -210,22 +164,14 @@ class RequestClient:
         self.check_plans()
         for port in self.manifests[plan or 0].inputs:
             _check_input(feeds, spec_of(port))
-        self._room.acquire()
+        self._requests.wait_for_room()
         # Chosen behind the wait for room, in which the bandwidth may have changed.
         if plan is None:
             plan = 0 if self.watch is None else self.watch.plan()
-        future: Future[Answer] = Future()
-        # So that it cannot be cancelled any more: it is on its way.
-        future.set_running_or_notify_cancel()
-        deadline = time.monotonic() + self._deadline_s
-        request = uuid.uuid4().hex[:ATTEMPT]
-        pending = _Pending(request, request, feeds, plan, deadline, future, sent=time.monotonic())
-        with self._lock:
-            if self._closed.is_set():
-                self._room.release()
-                raise HostError(_CLOSED)
-            self._send(pending)
-        return future
+        now, outputs = time.monotonic(), len(self.manifests[plan].outputs)
+        pending = PendingRequest(feeds, plan, outputs, now, now + self._deadline_s)
+        self._send(pending, self._requests.begin(pending))
+        return pending.future
 
     def check_plans(self) -> None:
         """Refuse requests where hosts serve nothing.
@@ -238,17 +184,14 @@ class RequestClient:
         if not self.manifests:
             raise UsageError("these hosts measure links and answer no requests; deploy a plan")
 
-    def _send(self, pending: _Pending) -> None:
-        """Send a request under a new name: what still comes of an earlier attempt belongs to nobody."""
-        pending.name = pending.request + uuid.uuid4().hex[ATTEMPT:]
-        pending.outputs.clear()
-        self._pending[pending.name] = pending
-        self._told.expect(pending.name)
+    def _send(self, pending: PendingRequest, name: str) -> None:
+        with self._told_lock:
+            self._told.expect(name)
         # The outbox gives up before the request ends, and says whom it did not reach.
         deadline = earlier(pending.deadline)
         for port in self.manifests[pending.plan].inputs:
             number = self._numbers[pending.plan][port.name]
-            header = TensorHeader(pending.name, pending.plan, number, 0.0)
+            header = TensorHeader(name, pending.plan, number, 0.0)
             payload = tensor_bytes(pending.feeds[port.name])
             self._outbox.put(Outgoing(TENSOR, header, payload, deadline))
 
@@ -269,29 +212,25 @@ class RequestClient:
 
     def _take_answer(self, message: Incoming) -> None:
         header = tensor_header(message.header)
-        with self._lock:
-            pending = self._pending.get(header.request)
-            if pending is None:
-                message.accept()  # of an earlier attempt
-                return
-            numbers = self._numbers[pending.plan]
-            outputs = {numbers[port.name]: spec_of(port) for port in self.manifests[pending.plan].outputs}
-            if header.plan != pending.plan or header.number not in outputs:
-                raise BadMessageError(f"tensor {header.number} is not an output of the plan")
-            spec = outputs[header.number]
-            try:
-                pending.outputs[spec.name] = tensor_of(message.payload, spec)
-            except BadMessageError as exc:
-                self._failed(header.request, str(exc))
-                raise
-            message.accept()
-            if len(pending.outputs) == len(outputs):
-                seconds = time.monotonic() - pending.sent
-                outcome = dict(pending.outputs), pending.name, seconds, pending.plan, pending.attempts
-                self._end(pending, Answer(*outcome))
+        pending = self._requests.of(header.request)
+        if pending is None:
+            message.accept()  # of an earlier attempt
+            return
+        numbers = self._numbers[pending.plan]
+        outputs = {numbers[port.name]: spec_of(port) for port in self.manifests[pending.plan].outputs}
+        if header.plan != pending.plan or header.number not in outputs:
+            raise BadMessageError(f"tensor {header.number} is not an output of the plan")
+        spec = outputs[header.number]
+        try:
+            array = tensor_of(message.payload, spec)
+        except BadMessageError as exc:
+            self._failed(header.request, str(exc))
+            raise
+        message.accept()
+        self._requests.answered(header.request, spec.name, array)
 
     def _is_wanted(self, message: Outgoing) -> bool:
-        return message.header.request in self._pending
+        return message.header.request in self._requests
 
     def _sent(self, sent: Sent) -> None:
         if sent.reason is not None:
@@ -299,20 +238,9 @@ class RequestClient:
 
     def _failed(self, name: str, reason: str, is_lasting: bool = False) -> None:  # noqa: FBT001, FBT002
         """Try a request again if there is time and it may help, else let it fail."""
-        with self._lock:
-            pending = self._pending.pop(name, None)
-            if pending is None:
-                return
-            self._told.forget(name)
-            if is_lasting or time.monotonic() + _PAUSE_S >= pending.deadline or self._closed.is_set():
-                self._pending[name] = pending
-                self._end(pending, HostError(reason))
-                return
-            pending.attempts, pending.reason = pending.attempts + 1, reason
-            self._paused[pending.request] = pending
-        timer = threading.Timer(_PAUSE_S, self._again, (pending,))
-        timer.daemon = True
-        timer.start()
+        if self._requests.failed(name, reason, may_help=not is_lasting):
+            with self._told_lock:
+                self._told.forget(name)
 
     def _source_changed(self, _: str, there: bool) -> None:  # noqa: FBT001 (a value, not a switch)
         """Try again what the source had, once it is back."""
@@ -320,33 +248,14 @@ class RequestClient:
             self._source_is_there.set()
             return
         self._source_is_there.clear()
-        with self._lock:
-            names = list(self._pending)
-        for name in names:
+        for name in self._requests.names():
             self._failed(name, f"{self.deployment.source} has gone")
-
-    def _again(self, pending: _Pending) -> None:
-        with self._lock:
-            # None if the client was closed meanwhile.
-            if self._paused.pop(pending.request, None) is not None:
-                self._send(pending)
-
-    def _end(self, pending: _Pending, result: Answer | HostError) -> None:
-        del self._pending[pending.name]
-        # First: who is told of the result may send the next request at once.
-        self._room.release()
-        if isinstance(result, Answer):
-            pending.future.set_result(result)
-        else:
-            pending.future.set_exception(result)
 
     def _tick(self) -> None:
         while not self._closed.wait(_TICK_S):
-            now = time.monotonic()
-            with self._lock:
-                for pending in [pending for pending in self._pending.values() if pending.deadline <= now]:
-                    earlier = f"; before, {pending.reason}" if pending.reason else ""
-                    self._end(pending, HostError(f"no answer within {self._deadline_s:g} s{earlier}"))
+            self._requests.end_late()
+            for pending, name in self._requests.begin_again():
+                self._send(pending, name)
 
     # What hosts tell ----------------------------------------------------------------------------------
 
@@ -356,7 +265,7 @@ class RequestClient:
         except BadMessageError as exc:
             _LOG.warning("told by %s: %s", sender, exc)
             return
-        with self._lock:
+        with self._told_lock:
             self._told.take(entries)
 
     def events(self, answer: Answer) -> tuple[Event, ...]:
@@ -365,7 +274,7 @@ class RequestClient:
         Of many requests, the latest are known.
         """
         devices = [host.device for host in self.deployment.hosts]
-        with self._lock:
+        with self._told_lock:
             entries = self._told.of(answer.request)
         return named_events(entries, devices, self._numbers[answer.plan])
 

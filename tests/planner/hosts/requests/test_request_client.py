@@ -27,7 +27,8 @@ from planner.hosts.on_host.messages import (
     tensor_header,
 )
 from planner.hosts.on_host.network import ANSWER, FAILURE, STATUS, TENSOR, Incoming, Network, Outcome
-from planner.hosts.requests.request_client import Answer, RequestClient
+from planner.hosts.requests.pending_requests import Answer
+from planner.hosts.requests.request_client import RequestClient
 from planner.hosts.routing import tensor_numbers
 
 LONG_S = 30.0  # far more than a request takes on a busy machine
