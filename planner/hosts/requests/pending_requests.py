@@ -3,12 +3,13 @@
 import threading
 import time
 import uuid
+from collections.abc import Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 
 from planner.errors import HostError
 from planner.hosts.on_host.messages import ATTEMPT
-from profiling.arrays import Array, Feeds
+from profiling.arrays import Array
 
 _PAUSE_S = 0.2  # before a request is tried again
 _CLOSED = "the client was closed"
@@ -43,6 +44,8 @@ class PendingRequest:
 
     Parameters
     ----------
+    payloads
+        What to send, by input.
     sent, deadline, again
         By `time.monotonic()`; `again` is when it is sent again if an attempt has failed.
     outputs_wanted
@@ -51,7 +54,7 @@ class PendingRequest:
         Why its attempt before the latest failed.
     """
 
-    feeds: Feeds
+    payloads: Mapping[str, bytes]
     plan: int
     outputs_wanted: int
     sent: float
@@ -169,9 +172,10 @@ class PendingRequests:
         """End those whose deadline has passed."""
         now = time.monotonic()
         with self._lock:
-            late = [pending for pending in self._sent.values() if pending.deadline <= now]
+            late = [pending for pending in (*self._sent.values(), *self._paused) if pending.deadline <= now]
             for pending in late:
-                del self._sent[pending.name]
+                self._sent.pop(pending.name, None)
+            self._paused = [pending for pending in self._paused if pending.deadline > now]
         for pending in late:
             before = f"; before, {pending.reason}" if pending.reason else ""
             self._end(pending, HostError(f"no answer within {pending.deadline - pending.sent:g} s{before}"))

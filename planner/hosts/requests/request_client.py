@@ -147,6 +147,9 @@ class RequestClient:
     def submit(self, feeds: Feeds, plan: int | None = None) -> "Future[Answer]":
         """Send a request and return its future answer; waits while too many are on their way.
 
+        A callback of a future runs in a thread that others' answers need: it should not submit where that
+        may have to wait.
+
         Parameters
         ----------
         feeds
@@ -162,14 +165,17 @@ class RequestClient:
             If the client was closed.
         """
         self.check_plans()
+        payloads = {}
         for port in self.manifests[plan or 0].inputs:
             _check_input(feeds, spec_of(port))
+            # Copied: what is sent again is what was given, whatever becomes of the array.
+            payloads[port.name] = tensor_bytes(feeds[port.name])
         self._requests.wait_for_room()
         # Chosen behind the wait for room, in which the bandwidth may have changed.
         if plan is None:
             plan = 0 if self.watch is None else self.watch.plan()
         now, outputs = time.monotonic(), len(self.manifests[plan].outputs)
-        pending = PendingRequest(feeds, plan, outputs, now, now + self._deadline_s)
+        pending = PendingRequest(payloads, plan, outputs, now, now + self._deadline_s)
         self._send(pending, self._requests.begin(pending))
         return pending.future
 
@@ -192,8 +198,7 @@ class RequestClient:
         for port in self.manifests[pending.plan].inputs:
             number = self._numbers[pending.plan][port.name]
             header = TensorHeader(name, pending.plan, number, 0.0)
-            payload = tensor_bytes(pending.feeds[port.name])
-            self._outbox.put(Outgoing(TENSOR, header, payload, deadline))
+            self._outbox.put(Outgoing(TENSOR, header, pending.payloads[port.name], deadline))
 
     def _take(self, message: Incoming) -> None:
         try:
@@ -255,7 +260,10 @@ class RequestClient:
         while not self._closed.wait(_TICK_S):
             self._requests.end_late()
             for pending, name in self._requests.begin_again():
-                self._send(pending, name)
+                try:
+                    self._send(pending, name)
+                except Exception as exc:  # noqa: BLE001  whatever it is, other requests need this thread
+                    self._failed(name, f"it could not be sent again: {exc!r}", is_lasting=True)
 
     # What hosts tell ----------------------------------------------------------------------------------
 

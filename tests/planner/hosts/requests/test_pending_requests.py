@@ -94,6 +94,17 @@ def test_late_requests_end_and_say_why_the_attempt_before_failed():
     assert not other.future.done()
 
 
+def test_a_request_whose_deadline_passes_before_it_is_sent_again_ends():
+    requests = PendingRequests(1)
+    pending = a_request(requests, 0.25)
+    requests.failed(requests.begin(pending), "the cable fell out", may_help=True)
+    time.sleep(max(0.0, pending.deadline - time.monotonic()))
+    requests.end_late()
+    with pytest.raises(HostError, match="before, the cable fell out"):
+        pending.future.result(0)
+    assert (requests.begin_again(), room(requests)) == ([], 1)
+
+
 def test_close_ends_all_and_takes_none_any_more():
     requests = PendingRequests(3)
     on_its_way, paused, next_one = (a_request(requests) for _ in range(3))

@@ -162,6 +162,44 @@ def test_a_failure_that_may_pass_is_tried_again_and_answers_to_the_first_attempt
     check(future.result(LONG_S), 2)
 
 
+def test_what_is_sent_again_is_what_was_given(client, source):
+    feeds = {name: array.copy() for name, array in SAMPLE.items()}
+    future = client.submit(feeds)
+    tensor, *_ = source.request()
+    for array in feeds.values():
+        array += 1
+    feeds.clear()
+    source.fail(tensor, "not now", is_lasting=False)
+    tensors = source.request()
+    known = numbers(client)
+    assert {one.header.number: one.payload for one in tensors} == {
+        known[name]: array.tobytes() for name, array in SAMPLE.items()
+    }
+    answer_all(client, source, tensors[0])
+    check(future.result(LONG_S), attempts=2)
+
+
+def test_one_that_cannot_be_sent_again_fails_and_others_are(client, source, monkeypatch):
+    futures, tensors = [], []
+    for _ in range(2):
+        futures.append(client.submit(SAMPLE))
+        tensors.append(source.request()[0])
+    send, failing = client._send, tensors[0].header.request[:ATTEMPT]
+
+    def breaks(pending, name):
+        if pending.request == failing:
+            raise MemoryError("no memory")
+        send(pending, name)
+
+    monkeypatch.setattr(client, "_send", breaks)
+    for tensor in tensors:
+        source.fail(tensor, "not now", is_lasting=False)
+    with pytest.raises(HostError, match="sent again"):
+        futures[0].result(LONG_S)
+    answer_all(client, source, source.request()[0])
+    check(futures[1].result(LONG_S), attempts=2)
+
+
 def test_a_failure_that_lasts_ends_the_request_with_its_device_and_reason(client, source):
     future = client.submit(SAMPLE)
     source.fail(source.request()[0], "is broken", is_lasting=True)
