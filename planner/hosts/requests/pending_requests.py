@@ -146,22 +146,22 @@ class PendingRequests:
                 return
             del self._sent[name]
         seconds = time.monotonic() - pending.sent
-        self._end(pending, Answer(dict(pending.outputs), name, seconds, pending.plan, pending.attempts))
+        self._end(pending, Answer(pending.outputs, name, seconds, pending.plan, pending.attempts))
 
-    def failed(self, name: str, reason: str, *, may_help: bool) -> bool:
+    def failed(self, name: str, reason: str, *, is_lasting: bool) -> bool:
         """Let an attempt fail; return whether it was on its way.
 
         Parameters
         ----------
-        may_help
-            Whether sending the request again may help. If so, and if there is time, it does not end yet.
+        is_lasting
+            Whether it would fail later, too. If not, and if there is time, its request does not end yet.
         """
         again = time.monotonic() + _PAUSE_S
         with self._lock:
             pending = self._sent.pop(name, None)
             if pending is None:
                 return False
-            if may_help and again < pending.deadline and not self._is_closed:
+            if not is_lasting and again < pending.deadline and not self._is_closed:
                 pending.reason, pending.again = reason, again
                 self._paused.append(pending)
                 return True

@@ -243,7 +243,7 @@ class RequestClient:
 
     def _failed(self, name: str, reason: str, is_lasting: bool = False) -> None:  # noqa: FBT001, FBT002
         """Try a request again if there is time and it may help, else let it fail."""
-        if self._requests.failed(name, reason, may_help=not is_lasting):
+        if self._requests.failed(name, reason, is_lasting=is_lasting):
             with self._told_lock:
                 self._told.forget(name)
 

@@ -55,7 +55,7 @@ def test_what_comes_of_an_earlier_attempt_belongs_to_nobody():
     pending = a_request(requests, outputs=2)
     first = requests.begin(pending)
     requests.answered(first, "left", ARRAY)
-    assert requests.failed(first, "lost", may_help=True)
+    assert requests.failed(first, "lost", is_lasting=False)
     assert requests.begin_again() == []  # not at once
     ((again, second),) = sent_again(requests)
     assert again is pending
@@ -63,17 +63,17 @@ def test_what_comes_of_an_earlier_attempt_belongs_to_nobody():
     assert first not in requests
     requests.answered(first, "right", ARRAY)
     requests.answered(second, "right", ARRAY)
-    assert not requests.failed(first, "lost once more", may_help=True)
+    assert not requests.failed(first, "lost once more", is_lasting=False)
     assert not pending.future.done()
     requests.answered(second, "left", ARRAY)
     assert pending.future.result(0).attempts == 2
 
 
-@pytest.mark.parametrize(("seconds", "may_help"), [(30.0, False), (0.1, True)])
-def test_what_does_not_help_any_more_is_not_tried_again(seconds, may_help):
+@pytest.mark.parametrize(("seconds", "is_lasting"), [(30.0, True), (0.1, False)])
+def test_what_does_not_help_any_more_is_not_tried_again(seconds, is_lasting):
     requests = PendingRequests(1)
     pending = a_request(requests, seconds)
-    assert requests.failed(requests.begin(pending), "it broke", may_help=may_help)
+    assert requests.failed(requests.begin(pending), "it broke", is_lasting=is_lasting)
     with pytest.raises(HostError, match="it broke"):
         pending.future.result(0)
     assert room(requests) == 1
@@ -82,7 +82,7 @@ def test_what_does_not_help_any_more_is_not_tried_again(seconds, may_help):
 def test_late_requests_end_and_say_why_the_attempt_before_failed():
     requests = PendingRequests(2)
     late, other = a_request(requests, 0.5), a_request(requests)
-    requests.failed(requests.begin(late), "the cable fell out", may_help=True)
+    requests.failed(requests.begin(late), "the cable fell out", is_lasting=False)
     requests.begin(other)
     sent_again(requests)
     requests.end_late()
@@ -97,7 +97,7 @@ def test_late_requests_end_and_say_why_the_attempt_before_failed():
 def test_a_request_whose_deadline_passes_before_it_is_sent_again_ends():
     requests = PendingRequests(1)
     pending = a_request(requests, 0.25)
-    requests.failed(requests.begin(pending), "the cable fell out", may_help=True)
+    requests.failed(requests.begin(pending), "the cable fell out", is_lasting=False)
     time.sleep(max(0.0, pending.deadline - time.monotonic()))
     requests.end_late()
     with pytest.raises(HostError, match="before, the cable fell out"):
@@ -109,7 +109,7 @@ def test_close_ends_all_and_takes_none_any_more():
     requests = PendingRequests(3)
     on_its_way, paused, next_one = (a_request(requests) for _ in range(3))
     requests.begin(on_its_way)
-    requests.failed(requests.begin(paused), "lost", may_help=True)
+    requests.failed(requests.begin(paused), "lost", is_lasting=False)
     requests.close()
     for pending in (on_its_way, paused):
         with pytest.raises(HostError, match="closed"):
@@ -142,8 +142,8 @@ def test_threads_that_end_the_same_requests_end_each_once():
                 random.choice(
                     (
                         lambda name: requests.answered(name, "out", ARRAY),
-                        lambda name: requests.failed(name, "lost", may_help=True),
-                        lambda name: requests.failed(name, "broken", may_help=False),
+                        lambda name: requests.failed(name, "lost", is_lasting=False),
+                        lambda name: requests.failed(name, "broken", is_lasting=True),
                     )
                 )(name)
             requests.end_late()
